@@ -1,0 +1,147 @@
+"""The `covseg` command."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from covseg_tf import __version__
+
+_NAMES = ("healthy", "mild", "moderate", "severe", "critical")
+_SEVERITIES = (0.0, 0.08, 0.25, 0.45, 0.7)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        # One line, as every other refusal of this command.
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command.
+
+    Args:
+        arguments: Command-line words; `None` takes those of the process.
+
+    Returns:
+        Exit code: 0 done, 1 no image could be scored, 2 bad usage or input.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except ValueError as error:
+        print(f"covseg {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"covseg {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = _Parser(
+        prog="covseg",
+        description="COVID-19 infection in chest X-rays. Research use only.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    triage = commands.add_parser("triage", help="score images, leave a report")
+    triage.add_argument("paths", nargs="+", metavar="PATH", help="image or folder")
+    triage.add_argument("--out", required=True, help="folder for the report")
+    triage.set_defaults(run=_triage)
+
+    demo = commands.add_parser("demo", help="triage phantoms that it draws itself")
+    demo.add_argument("--out", default="covseg-demo", help="default: covseg-demo")
+    demo.add_argument("--seed", type=int, default=0, help="seed of the phantoms")
+    demo.set_defaults(run=_demo)
+
+    for command in (triage, demo):
+        command.add_argument(
+            "--model",
+            default="xray",
+            metavar="NAME|FILE",
+            help="bundled model, or a bundle's folder (default: xray)",
+        )
+        command.add_argument("--threads", type=int, default=1, help="default: 1")
+        command.add_argument(
+            "--force", action="store_true", help="replace an earlier report in --out"
+        )
+
+    models = commands.add_parser("models", help="list the bundled models")
+    models.set_defaults(run=_models)
+    return parser
+
+
+def _triage(options):
+    from covseg_tf.edge import Segmenter
+    from covseg_tf.edge.triage import find_images
+
+    find_images(options.paths)
+    segmenter = Segmenter(options.model, threads=options.threads)
+    return _run_triage(options, options.paths, segmenter)
+
+
+def _demo(options):
+    import cv2
+
+    from covseg_tf.edge import Segmenter, draw_phantom
+    from covseg_tf.edge.triage import prepare_output
+
+    if options.seed < 0:
+        raise ValueError(f"--seed must be 0 or more. Received: {options.seed}")
+    segmenter = Segmenter(options.model, threads=options.threads)
+    out = prepare_output(options.out, options.force)
+    folder = out / "phantoms"
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for index, (name, severity) in enumerate(zip(_NAMES, _SEVERITIES, strict=True)):
+        path = folder / f"{name}.png"
+        phantom = draw_phantom(options.seed * len(_NAMES) + index, severity)
+        path.write_bytes(cv2.imencode(".png", phantom.image)[1].tobytes())
+        paths.append(path)
+    options.force = True
+    return _run_triage(options, paths, segmenter)
+
+
+def _run_triage(options, paths, segmenter):
+    from covseg_tf.edge.triage import triage
+
+    rows = triage(paths, options.out, segmenter, force=options.force)
+    _print_worklist(rows)
+    report = pathlib.Path(options.out) / "report.html"
+    print(f"\nReport: {report}   (research use only, not a medical device)")
+    if all(row.error for row in rows):
+        print(f"covseg {options.command}: no image could be read", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_worklist(rows):
+    from covseg_tf.edge.report import note_of, percent, printable
+
+    print(f"{'#':>4}  {'involved':>8}  {'right':>7}  {'left':>7}  image")
+    for number, row in enumerate(rows, start=1):
+        numbers = (
+            percent(row.involved_percent),
+            percent(row.involved_percent_right),
+            percent(row.involved_percent_left),
+        )
+        note = note_of(row)
+        print(
+            f"{number:>4}  {numbers[0]:>8}  {numbers[1]:>7}  {numbers[2]:>7}  "
+            f"{printable(row.file)}{'  ! ' + printable(note) if note else ''}"
+        )
+
+
+def _models(options):
+    from covseg_tf.edge import bundled_models, load_bundle
+
+    for name in bundled_models():
+        bundle = load_bundle(name)
+        size = len(bundle.model) / 2**20
+        print(f"{name}  {size:.2f} MiB  {bundle.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

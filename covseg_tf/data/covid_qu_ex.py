@@ -1,0 +1,53 @@
+"""Reader of COVID-QU-Ex in the layout of its own download."""
+
+import pathlib
+
+from covseg_tf.data.sample import Sample
+
+_FOLDER = "Infection Segmentation Data"
+_FINDINGS = ("COVID-19", "Non-COVID", "Normal")
+
+
+def read_covid_qu_ex(root: str | pathlib.Path, split: str) -> list[Sample]:
+    """Lists one split of COVID-QU-Ex, infection segmentation part.
+
+    Source: Tahir et al. 2021, doi:10.1016/j.compbiomed.2021.105002.
+
+    Args:
+        root: The download's folder, or its `Infection Segmentation Data`.
+        split: Name of the split's folder: `"Train"`, `"Val"` or `"Test"`.
+
+    Returns:
+        Samples sorted by finding and name. Images of the findings
+        `"Non-COVID"` and `"Normal"` have an empty infection mask.
+
+    Raises:
+        ValueError: If the folder does not have this layout, or an image has no
+            mask.
+    """
+    root = pathlib.Path(root)
+    base = root / _FOLDER if (root / _FOLDER).is_dir() else root
+    folder = base / split
+    if not folder.is_dir():
+        raise ValueError(
+            f"{folder}: no such folder. Expected the layout of the COVID-QU-Ex "
+            f"download: ROOT/{_FOLDER}/{split}/COVID-19/images/*.png with 'lung "
+            "masks' and 'infection masks' beside 'images'."
+        )
+    samples = []
+    for finding in _FINDINGS:
+        for image in sorted((folder / finding / "images").glob("*.png")):
+            lung, infection = (
+                folder / finding / kind / image.name
+                for kind in ("lung masks", "infection masks")
+            )
+            for mask in (lung, infection):
+                if not mask.is_file():
+                    raise ValueError(f"{mask}: missing, the mask of {image}.")
+            name = f"{split}/{finding}/{image.stem}"
+            samples.append(Sample(name, image, lung, infection, finding))
+    if not samples:
+        raise ValueError(
+            f"{folder}: no image in {', '.join(f'{f}/images' for f in _FINDINGS)}."
+        )
+    return samples

@@ -1,0 +1,82 @@
+"""The model card that travels in every bundle."""
+
+_TEMPLATE = """# Model card: {name}
+
+**Research use only. Not a medical device; not for diagnosis.**
+
+{description}
+
+## Data
+
+{data}
+
+## Measured
+
+{protocol}
+
+{table}
+
+Infection masks left empty, no pixel painted, on images without infection:
+{empty}.
+
+Integer model against the Keras model on the same images:
+{parity}
+
+## Limits
+
+- The infection masks it learnt from are coarse. "Percent involved" is of the
+  projected lung area, not of lung volume.
+- It was trained on frontal films of adults. It has not been shown lateral
+  views, children, other devices than those of the data, or other modalities,
+  and gives numbers for them all the same.
+- Other pneumonias were shown as "no COVID-19 lesion". It is no detector of
+  disease: an empty map does not mean a healthy patient.
+- A tube, text or a cropped lung can change the result. Read every image.
+"""
+
+
+def render_model_card(
+    name: str, description: str, data: str, protocol: str, metrics: dict
+) -> str:
+    """Returns the card as Markdown.
+
+    Args:
+        name: Name of the model.
+        description: What it is: network, parameters, input.
+        data: What it was trained, selected and measured on, with licence.
+        protocol: How the numbers were had: split, cases, threshold, hardware.
+        metrics: Dict with `float` and `int8` summaries (see
+            `covseg_tf.training.summarize_rows`) and `parity`.
+    """
+    return _TEMPLATE.format(
+        name=name,
+        description=description,
+        data=data,
+        protocol=protocol,
+        table=_table(metrics),
+        empty=", ".join(
+            f"{finding} {100 * share:.1f} %"
+            for finding, share in metrics["int8"]["left_empty"].items()
+        ),
+        parity="\n".join(
+            f"- {flow}: Dice {p['dice_change']:+.4f}, largest difference of a "
+            f"probability {p['max_difference']:.3f}, mean {p['mean_difference']:.5f}"
+            for flow, p in metrics["parity"].items()
+        ),
+    )
+
+
+def _table(metrics):
+    lines = [
+        "| flow | protocol | images | Dice float | Dice int8 | IoU int8 | MAE int8 |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for flow in ("lung", "infection"):
+        for protocol, int8 in metrics["int8"][flow].items():
+            reference = metrics["float"][flow][protocol]
+            lines.append(
+                f"| {flow} | {protocol} | {int8['images']} | {reference['dice']:.4f} "
+                f"| {int8['dice']:.4f} ± {int8['dice_std']:.4f} | {int8['iou']:.4f} "
+                f"| {int8['mae']:.4f} |"
+            )
+    return "\n".join(lines)

@@ -1,0 +1,22 @@
+"""The edge runtime: NumPy, OpenCV and LiteRT; no TensorFlow, no Keras."""
+
+from covseg_tf.edge.bundle import Bundle, bundled_models, load_bundle
+from covseg_tf.edge.phantom import draw_phantom
+from covseg_tf.edge.prediction import Involvement, Prediction
+from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image
+from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.edge.triage import TriageRow, triage
+
+__all__ = [
+    "Bundle",
+    "Involvement",
+    "Prediction",
+    "PreprocessingSpec",
+    "Segmenter",
+    "TriageRow",
+    "bundled_models",
+    "draw_phantom",
+    "load_bundle",
+    "read_image",
+    "triage",
+]

@@ -1,0 +1,137 @@
+"""Runs a bundle on images."""
+
+import pathlib
+
+import numpy as np
+
+from covseg_tf.edge.bundle import Bundle, load_bundle
+from covseg_tf.edge.prediction import Prediction
+from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image, to_grey
+
+
+class Segmenter:
+    """Finds lung and infection in images with a TFLite bundle.
+
+    Args:
+        model: Name of a bundled model, path of a bundle's folder, or a
+            `Bundle`. Defaults to `"xray"`.
+        threads: Int >= 1, threads of the interpreter. Defaults to 1.
+
+    Attributes:
+        bundle: The verified `Bundle` in use.
+
+    Raises:
+        ValueError: If there is no such bundle, it is damaged, its model does
+            not have the interface the bundle states, or `threads` is below 1.
+
+    Example:
+
+    >>> from covseg_tf.edge import Segmenter, draw_phantom
+    >>> prediction = Segmenter("xray").predict(draw_phantom(seed=1).image)
+    >>> prediction.lung.shape
+    (512, 512)
+    """
+
+    def __init__(self, model: str | pathlib.Path | Bundle = "xray", threads: int = 1):
+        if threads < 1:
+            raise ValueError(f"`threads` must be at least 1. Received: {threads}")
+        self.bundle = model if isinstance(model, Bundle) else load_bundle(model)
+        # Imported here: listing a bundle or drawing a phantom needs no runtime.
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(
+                model_content=self.bundle.model, num_threads=threads
+            )
+            self._run = interpreter.get_signature_runner("serve")
+        except (ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"{self.bundle.folder}: LiteRT cannot load the model: {error}"
+            ) from None
+        self._input = self._check_interface()
+
+    @classmethod
+    def from_bytes(
+        cls, model: bytes, preprocessing: PreprocessingSpec, threads: int = 1
+    ) -> "Segmenter":
+        """Runs a TFLite file that is not in a bundle yet.
+
+        Args:
+            model: Bytes of the file, from `covseg_tf.deploy.export_tflite`.
+            preprocessing: The spec it was exported with.
+            threads: Int >= 1.
+        """
+        bundle = Bundle(
+            name="unnamed",
+            folder=pathlib.Path("(in memory)"),
+            preprocessing=preprocessing,
+            labels=("lung", "infection"),
+            threshold=0.5,
+            metrics={},
+            model=model,
+        )
+        return cls(bundle, threads)
+
+    def predict(self, image: np.ndarray | str | pathlib.Path) -> Prediction:
+        """Segments one image.
+
+        Args:
+            image: Path of an image file, or an array `(rows, columns)` or
+                `(rows, columns, 1 | 3 | 4)` of 8 or 16 bit, colour in BGR
+                order (see `PreprocessingSpec.apply`).
+
+        Returns:
+            A `Prediction`.
+
+        Raises:
+            ValueError: If the file cannot be read or the array is no image.
+        """
+        if isinstance(image, (str, pathlib.Path)):
+            image = read_image(image)
+        grey = to_grey(image)
+        levels = self.run(self.bundle.preprocessing.resize(grey))
+        return Prediction(
+            image_shape=grey.shape,
+            lung_levels=levels["lung"],
+            infection_levels=levels["infection"],
+            threshold=self.bundle.threshold,
+        )
+
+    def run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Runs the network alone, on pixels that are already prepared.
+
+        Args:
+            pixels: uint8 `(height, width)`, from `PreprocessingSpec.apply`.
+
+        Returns:
+            Dict from label to uint8 `(height, width)`: probability times 256.
+
+        Raises:
+            ValueError: If the pixels have another type or size.
+        """
+        spec = self.bundle.preprocessing
+        if pixels.dtype != np.uint8 or pixels.shape != (spec.height, spec.width):
+            raise ValueError(
+                f"Expected uint8 pixels ({spec.height}, {spec.width}); use "
+                "`bundle.preprocessing.apply(image)`. Received: "
+                f"{pixels.dtype} {pixels.shape}"
+            )
+        outputs = self._run(**{self._input: pixels[None, :, :, None]})
+        return {label: outputs[label][0, :, :, 0] for label in self.bundle.labels}
+
+    def _check_interface(self):
+        spec = self.bundle.preprocessing
+        shape = [1, spec.height, spec.width, 1]
+        inputs, outputs = self._run.get_input_details(), self._run.get_output_details()
+        tensors = [*inputs.values(), *(outputs.get(x) for x in self.bundle.labels)]
+        fits = len(inputs) == 1 and {"lung", "infection"} <= set(self.bundle.labels)
+        for tensor in tensors:
+            fits = fits and tensor is not None and tensor["dtype"] == np.uint8
+            fits = fits and tensor["shape"].tolist() == shape
+        if not fits:
+            raise ValueError(
+                f"{self.bundle.folder}: the model must take and give uint8 "
+                f"{shape} with the outputs lung and infection. Export it with "
+                "covseg_tf.deploy.export_bundle."
+            )
+        return next(iter(inputs))

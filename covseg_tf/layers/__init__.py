@@ -1,0 +1,5 @@
+"""Keras layers: building blocks that work in any model."""
+
+from covseg_tf.layers.region_fusion_attention import RegionFusionAttention
+
+__all__ = ["RegionFusionAttention"]

@@ -1,0 +1,233 @@
+"""The attention by which the lung flow steers the infection flow."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+_GATES = ("sigmoid", "linear")
+
+
+@keras.saving.register_keras_serializable(package="covseg_tf")
+class RegionFusionAttention(keras.layers.Layer):
+    """Region Fusion Attention (RFA): lung features gate infection features.
+
+    With lung features `F_L` and infection features `F_I` of one height and
+    width, and `C` the channels of `F_I`:
+
+    ```
+    A_L  = sigmoid(Conv3x3[-> 1](F_L))               where is lung?
+    G    = A_L * F_I
+    B_d  = ReLU(BN(Conv3x3[C -> C, dilation d](G)))  one branch per rate d
+    A_I  = gate(Conv3x3[-> 1](concat(B_d)))          where to look inside it?
+    F_I' = A_I * F_I
+    ```
+
+    The layer returns `F_I'`. The lung features pass unchanged, so influence
+    runs from the lung flow to the infection flow only.
+
+    Source: He, Wong and Yoo, poster "Integrating Dual-Supervision and Region
+    Fusion Attention for COVID-19 Image Segmentation"; the same block is the
+    "Enhanced Region Attention Module" of Co-ERA-Net (Bioengineering 2023,
+    10(8), 928).
+
+    Args:
+        dilation_rates: Sequence of positive ints, the dilation rate of each
+            branch. Defaults to `(1, 3, 5)`.
+        gate: `"sigmoid"` (default, gate in `(0, 1)`) or `"linear"`
+            (unbounded, as in the authors' released code).
+        separable: If `True`, each branch is a depthwise 3x3 convolution
+            followed by a 1x1 convolution: the form for edge devices. Defaults
+            to `False`.
+        **kwargs: Passed to `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: List `[lung_features, infection_features]` of shapes
+            `(batch, height, width, lung_channels)` and
+            `(batch, height, width, channels)`. channels_last only.
+        training: Whether batch normalization uses batch statistics.
+
+    Returns:
+        Tensor of the shape of `infection_features`.
+
+    Raises:
+        ValueError: If an argument is out of range, or if the call does not
+            get exactly two 4-D inputs of equal height and width.
+
+    Example:
+
+    >>> lung = keras.random.normal((2, 32, 32, 24))
+    >>> infection = keras.random.normal((2, 32, 32, 24))
+    >>> RegionFusionAttention()([lung, infection]).shape
+    (2, 32, 32, 24)
+    """
+
+    def __init__(
+        self,
+        dilation_rates: Sequence[int] = (1, 3, 5),
+        gate: str = "sigmoid",
+        separable: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        rates = tuple(dilation_rates)
+        if not rates or any(not isinstance(r, int) or r < 1 for r in rates):
+            raise ValueError(
+                "`dilation_rates` must be a non-empty sequence of positive "
+                f"integers, for example (1, 3, 5). Received: {dilation_rates!r}"
+            )
+        if gate not in _GATES:
+            raise ValueError(
+                f"`gate` must be one of {_GATES}. Received: gate={gate!r}"
+            )
+        self.dilation_rates = rates
+        self.gate = gate
+        self.separable = bool(separable)
+
+        self.lung_gate = keras.layers.Conv2D(
+            1,
+            3,
+            padding="same",
+            activation="sigmoid",
+            dtype=self.dtype_policy,
+            name="lung_gate",
+        )
+        self.infection_gate = keras.layers.Conv2D(
+            1,
+            3,
+            padding="same",
+            activation=gate,
+            dtype=self.dtype_policy,
+            name="infection_gate",
+        )
+        self.concatenate = keras.layers.Concatenate(
+            dtype=self.dtype_policy, name="concatenate"
+        )
+        self.branches = []
+
+    def build(self, input_shape):
+        lung_shape, infection_shape = self._check_shapes(input_shape)
+        channels = infection_shape[-1]
+        self.lung_gate.build(lung_shape)
+        for index, rate in enumerate(self.dilation_rates):
+            branch = self._make_branch(channels, rate, index)
+            shape = infection_shape
+            for layer in branch:
+                layer.build(shape)
+                shape = layer.compute_output_shape(shape)
+            # Assigned by name, so that the saved weights carry readable paths.
+            for layer in branch:
+                setattr(self, layer.name, layer)
+            self.branches.append([layer.name for layer in branch])
+        width = channels * len(self.dilation_rates)
+        self.infection_gate.build((*infection_shape[:-1], width))
+        self.built = True
+
+    def _make_branch(self, channels: int, rate: int, index: int) -> list:
+        def named(part):
+            return f"branch_{index}_{part}"
+
+        policy = self.dtype_policy
+        if self.separable:
+            convolutions = [
+                keras.layers.DepthwiseConv2D(
+                    3,
+                    padding="same",
+                    dilation_rate=rate,
+                    use_bias=False,
+                    dtype=policy,
+                    name=named("depthwise"),
+                ),
+                keras.layers.Conv2D(
+                    channels, 1, use_bias=False, dtype=policy, name=named("pointwise")
+                ),
+            ]
+        else:
+            convolutions = [
+                keras.layers.Conv2D(
+                    channels,
+                    3,
+                    padding="same",
+                    dilation_rate=rate,
+                    use_bias=False,
+                    dtype=policy,
+                    name=named("conv"),
+                )
+            ]
+        return [
+            *convolutions,
+            keras.layers.BatchNormalization(
+                momentum=0.9, epsilon=1e-5, dtype=policy, name=named("norm")
+            ),
+            keras.layers.ReLU(dtype=policy, name=named("relu")),
+        ]
+
+    def lung_attention(self, lung_features):
+        """Returns `A_L`, shape `(batch, height, width, 1)`, in `(0, 1)`."""
+        return self.lung_gate(lung_features)
+
+    def infection_attention(self, lung_features, infection_features, training=None):
+        """Returns `A_I`, shape `(batch, height, width, 1)`."""
+        gated = ops.multiply(self.lung_gate(lung_features), infection_features)
+        outputs = []
+        for names in self.branches:
+            x = gated
+            for name in names:
+                layer = getattr(self, name)
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    x = layer(x, training=training)
+                else:
+                    x = layer(x)
+            outputs.append(x)
+        x = outputs[0] if len(outputs) == 1 else self.concatenate(outputs)
+        return self.infection_gate(x)
+
+    def call(self, inputs, training=None):
+        lung_features, infection_features = inputs
+        gate = self.infection_attention(
+            lung_features, infection_features, training=training
+        )
+        return ops.multiply(gate, infection_features)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(self._check_shapes(input_shape)[1])
+
+    def _check_shapes(self, input_shape):
+        shapes = list(input_shape) if isinstance(input_shape, (list, tuple)) else []
+        if len(shapes) != 2 or not all(
+            isinstance(s, (list, tuple)) and len(s) == 4 for s in shapes
+        ):
+            raise ValueError(
+                f"{type(self).__name__} must be called on a list "
+                "[lung_features, infection_features] of two 4-D tensors "
+                "(batch, height, width, channels). "
+                f"Received input shapes: {input_shape}"
+            )
+        lung, infection = shapes
+        for axis, name in ((1, "height"), (2, "width")):
+            if None not in (lung[axis], infection[axis]) and (
+                lung[axis] != infection[axis]
+            ):
+                raise ValueError(
+                    f"lung_features and infection_features must have the same "
+                    f"{name}; resize one of them first. Received shapes: "
+                    f"lung_features={tuple(lung)}, "
+                    f"infection_features={tuple(infection)}"
+                )
+        if infection[-1] is None or lung[-1] is None:
+            raise ValueError(
+                "The channel axis of both inputs must be known. Received "
+                f"shapes: {tuple(lung)} and {tuple(infection)}"
+            )
+        return lung, infection
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "dilation_rates": self.dilation_rates,
+                "gate": self.gate,
+                "separable": self.separable,
+            }
+        )
+        return config

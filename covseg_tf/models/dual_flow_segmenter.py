@@ -1,0 +1,279 @@
+"""Two parallel decoders, lung and infection, over one encoder."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from covseg_tf.layers import RegionFusionAttention
+from covseg_tf.models.edge_encoder import EdgeEncoder
+
+_ATTENTIONS = ("region_fusion", "self", "none")
+
+
+@keras.saving.register_keras_serializable(package="covseg_tf")
+class DualFlowSegmenter(keras.Model):
+    """Dual-flow lung and infection segmentation network.
+
+    One shared encoder feeds two decoders ("flows") over the same skips. Each
+    decode step is a 3x3 convolution, batch normalization and ReLU in each
+    flow, after which Region Fusion Attention lets the lung features steer the
+    infection features; per scale one step before the upsampling and one after
+    the skip is joined. The last features give one logit map per flow, which
+    is upsampled to the image and squashed.
+
+    Source: He, Wong and Yoo, poster "Integrating Dual-Supervision and Region
+    Fusion Attention for COVID-19 Image Segmentation" (the network is
+    published as Co-ERA-Net, Bioengineering 2023, 10(8), 928).
+
+    The rows of the poster's ablation, each one constructor call:
+
+    | row | call |
+    |---|---|
+    | baseline | `attention="self", lung_supervision=False` |
+    | + lung region | `attention="self"` |
+    | + region fusion attention | `attention="region_fusion"` |
+    | no attention (ours) | `attention="none"` |
+
+    Args:
+        encoder: A Keras model with a dict attribute `pyramid_outputs`
+            (`{"P2": tensor, ...}`, `Pn` at stride `2 ** n`), or one whose
+            outputs are a list of feature maps, fine to coarse, each half the
+            size of the one before. `None` (default) builds `EdgeEncoder()`.
+        decoder_filters: Channels of the decoder scales, coarse to fine, one
+            fewer than the encoder has levels. `None` (default) takes the
+            channels of the skips, as Co-ERA-Net does.
+        attention: `"region_fusion"` (default): lung features gate infection
+            features. `"self"`: the attention stays, but is fed ones in place
+            of lung features. `"none"`: no attention.
+        lung_supervision: If `True` (default) the model has the outputs
+            `"lung"` and `"infection"`; if `False` only `"infection"`, and the
+            lung flow exists only where the attention needs it.
+        separable: If `True`, decoder convolutions and attention branches are
+            depthwise separable: the form for edge devices. Default `False`.
+        deep_supervision: If `True`, also gives `"<flow>_side_1"` to
+            `"<flow>_side_n"` (coarse to fine), at image size, for training
+            with side losses. Default `False`.
+        **kwargs: Passed to `keras.Model`.
+
+    Call arguments:
+        inputs: Float tensor `(batch, height, width, channels)` in the range
+            the encoder expects; for `EdgeEncoder` one grey channel in
+            `[0, 1]`.
+
+    Returns:
+        Dict of probability maps `(batch, height, width, 1)` in `[0, 1]`.
+
+    Raises:
+        ValueError: If an argument is out of range or the encoder's features
+            do not form a pyramid of strides 2 apart.
+
+    Example:
+
+    >>> model = DualFlowSegmenter(EdgeEncoder(), decoder_filters=(64, 48, 32))
+    >>> maps = model(keras.ops.zeros((1, 256, 256, 1)))
+    >>> sorted(maps), maps["lung"].shape
+    (['infection', 'lung'], (1, 256, 256, 1))
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model | None = None,
+        decoder_filters: Sequence[int] | None = None,
+        attention: str = "region_fusion",
+        lung_supervision: bool = True,
+        separable: bool = False,
+        deep_supervision: bool = False,
+        **kwargs,
+    ):
+        if attention not in _ATTENTIONS:
+            raise ValueError(
+                f"`attention` must be one of {_ATTENTIONS}. "
+                f"Received: attention={attention!r}"
+            )
+        encoder = EdgeEncoder() if encoder is None else encoder
+        pyramid = pyramid_of(encoder)
+        filters = _check_decoder_filters(decoder_filters, pyramid)
+
+        # === Layers and graph ===
+        image_size = encoder.inputs[0].shape[1:3]
+        flows = _Flows(
+            names=("lung", "infection")
+            if lung_supervision or attention == "region_fusion"
+            else ("infection",),
+            attention=attention,
+            separable=separable,
+        )
+        features = {flow: pyramid[-1] for flow in flows.names}
+        outputs, side_outputs = {}, {}
+        for scale, width in enumerate(filters, start=1):
+            skip = pyramid[-1 - scale]
+            features = flows.step(features, width, f"d{scale}")
+            features = flows.join(features, skip, f"d{scale}")
+            features = flows.step(features, width, f"d{scale}_1")
+            if deep_supervision:
+                for flow in flows.names:
+                    name = f"{flow}_side_{scale}"
+                    side_outputs[name] = _head(
+                        features[flow], encoder.inputs[0], pyramid, scale, name
+                    )
+        for flow in flows.names:
+            outputs[flow] = _head(
+                features[flow], encoder.inputs[0], pyramid, len(filters), flow
+            )
+        outputs.update(side_outputs)
+        if not lung_supervision:
+            outputs = {k: v for k, v in outputs.items() if not k.startswith("lung")}
+        super().__init__(inputs=encoder.inputs[0], outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.encoder = encoder
+        self.decoder_filters = None if decoder_filters is None else filters
+        self.attention = attention
+        self.lung_supervision = bool(lung_supervision)
+        self.separable = bool(separable)
+        self.deep_supervision = bool(deep_supervision)
+        self.image_size = tuple(image_size)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder_filters": self.decoder_filters,
+            "attention": self.attention,
+            "lung_supervision": self.lung_supervision,
+            "separable": self.separable,
+            "deep_supervision": self.deep_supervision,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if isinstance(config.get("encoder"), dict):
+            config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
+        return cls(**config)
+
+
+class _Flows:
+    """Draws the same decode step into every flow, then the attention."""
+
+    def __init__(self, names, attention, separable):
+        self.names = names
+        self.attention = attention
+        self.separable = separable
+
+    def step(self, features, width, name):
+        features = {
+            flow: self._conv(x, width, f"{flow}_{name}") for flow, x in features.items()
+        }
+        if self.attention == "none":
+            return features
+        infection = features["infection"]
+        lung = (
+            features["lung"]
+            if self.attention == "region_fusion"
+            else ops.ones_like(infection)
+        )
+        attention = RegionFusionAttention(separable=self.separable, name=f"rfa_{name}")
+        return {**features, "infection": attention([lung, infection])}
+
+    def join(self, features, skip, name):
+        return {
+            flow: keras.layers.Concatenate(name=f"{flow}_{name}_skip")(
+                [
+                    keras.layers.UpSampling2D(
+                        2, interpolation="bilinear", name=f"{flow}_{name}_up"
+                    )(x),
+                    skip,
+                ]
+            )
+            for flow, x in features.items()
+        }
+
+    def _conv(self, x, width, name):
+        if self.separable:
+            x = keras.layers.DepthwiseConv2D(
+                3, padding="same", use_bias=False, name=f"{name}_depthwise"
+            )(x)
+        x = keras.layers.Conv2D(
+            width,
+            1 if self.separable else 3,
+            padding="same",
+            use_bias=False,
+            name=f"{name}_conv",
+        )(x)
+        x = keras.layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
+        )(x)
+        return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _head(x, image, pyramid, scale, name):
+    # A 1x1 convolution and a bilinear upsampling commute, so the convolution
+    # comes first: the same map for 1/factor^2 of the arithmetic.
+    factor = _stride(image, pyramid, scale)
+    x = keras.layers.Conv2D(1, 1, name=f"{name}_logits")(x)
+    x = keras.layers.UpSampling2D(factor, interpolation="bilinear", name=f"{name}_up")(
+        x
+    )
+    # float32 whatever the policy: the losses and thresholds read it.
+    return keras.layers.Activation("sigmoid", dtype="float32", name=name)(x)
+
+
+def _stride(image, pyramid, scale):
+    """Stride of the decoder scale, from static sizes or the pyramid's names."""
+    level = pyramid[-1 - scale]
+    if image.shape[1] is not None and level.shape[1] is not None:
+        return image.shape[1] // level.shape[1]
+    return 4 * 2 ** (len(pyramid) - 1 - scale)
+
+
+def pyramid_of(encoder: keras.Model) -> list:
+    """Returns the encoder's feature maps, fine to coarse.
+
+    Args:
+        encoder: A Keras model with `pyramid_outputs`, or with a list of at
+            least two outputs.
+
+    Returns:
+        List of symbolic tensors `(batch, height, width, channels)`; the four
+        coarsest levels where the encoder has more.
+
+    Raises:
+        ValueError: If there is no such pyramid.
+    """
+    named = getattr(encoder, "pyramid_outputs", None)
+    if named:
+        levels = [named[key] for key in sorted(named, key=lambda k: int(k[1:]))]
+    else:
+        levels = list(encoder.outputs)
+    levels = levels[-4:]
+    if len(levels) < 2:
+        raise ValueError(
+            "The encoder must give at least two feature maps: a "
+            "`pyramid_outputs` dict or a list of outputs, fine to coarse. "
+            f"Received an encoder with {len(levels)} output(s)."
+        )
+    for fine, coarse in zip(levels, levels[1:], strict=False):
+        sizes = (fine.shape[1], coarse.shape[1])
+        if None not in sizes and sizes[0] != 2 * sizes[1]:
+            raise ValueError(
+                "Each feature map of the encoder must be half the size of the "
+                f"one before. Received shapes: {[tuple(x.shape) for x in levels]}"
+            )
+    return levels
+
+
+def _check_decoder_filters(decoder_filters, pyramid):
+    skips = [level.shape[-1] for level in pyramid[-2::-1]]
+    if decoder_filters is None:
+        return tuple(skips)
+    filters = tuple(decoder_filters)
+    if len(filters) != len(skips) or any(f < 1 for f in filters):
+        raise ValueError(
+            f"`decoder_filters` needs {len(skips)} positive widths, coarse to "
+            f"fine, for an encoder of {len(pyramid)} levels. "
+            f"Received: {decoder_filters!r}"
+        )
+    return filters

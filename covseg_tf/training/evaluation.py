@@ -1,0 +1,94 @@
+"""Per-image scores of any predictor on a split."""
+
+import csv
+import pathlib
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from covseg_tf.data.sample import Sample, load_sample
+from covseg_tf.edge.preprocessing import PreprocessingSpec
+from covseg_tf.metrics.reference import image_scores, summarize
+
+
+def evaluate(
+    predict: Callable[[np.ndarray], dict[str, np.ndarray]],
+    samples: Sequence[Sample],
+    spec: PreprocessingSpec,
+    threshold: float = 0.5,
+) -> list[dict]:
+    """Scores a predictor image by image, on the network's grid.
+
+    Args:
+        predict: Takes prepared pixels, uint8 `(height, width)`, and gives a
+            dict from flow to probabilities `(height, width)` in `[0, 1]`.
+        samples: The split.
+        spec: How pixels are prepared.
+        threshold: Foreground is above it. Defaults to 0.5.
+
+    Returns:
+        One dict per image: `name`, `finding`, and for each flow the scores of
+        `image_scores` as `<flow>_<score>`.
+    """
+    rows = []
+    for sample in samples:
+        pixels, lung, infection = load_sample(sample, spec)
+        maps = predict(pixels)
+        row = {"name": sample.name, "finding": sample.finding}
+        for flow, mask in (("lung", lung), ("infection", infection)):
+            if flow in maps:
+                scores = image_scores(mask, maps[flow], threshold)
+                row |= {f"{flow}_{key}": value for key, value in scores.items()}
+        rows.append(row)
+    return rows
+
+
+def summarize_rows(rows: Sequence[dict]) -> dict:
+    """Returns both protocols for each flow, and the empty masks per finding.
+
+    Args:
+        rows: From `evaluate`.
+
+    Returns:
+        Dict `{"lung": {"all_images": {...}}, "infection": {"lesions": {...},
+        "all_images": {...}}, "left_empty": {finding: share}}`; `left_empty` is
+        the share of the images without infection on which no pixel was
+        painted.
+    """
+    summary: dict = {}
+    for flow, protocols in (
+        ("lung", ("all_images",)),
+        ("infection", ("lesions", "all_images")),
+    ):
+        scores = [_of_flow(row, flow) for row in rows if f"{flow}_dice" in row]
+        if scores:
+            summary[flow] = {p: summarize(scores, p) for p in protocols}
+    healthy = [row for row in rows if row.get("infection_mask_pixels") == 0]
+    findings = sorted({row["finding"] for row in healthy})
+    summary["left_empty"] = {
+        finding: float(
+            np.mean(
+                [
+                    row["infection_predicted_pixels"] == 0
+                    for row in healthy
+                    if row["finding"] == finding
+                ]
+            )
+        )
+        for finding in findings
+    }
+    return summary
+
+
+def write_rows(path: str | pathlib.Path, rows: Iterable[dict]) -> None:
+    """Writes the rows of `evaluate` as CSV, replacing the file."""
+    rows = list(rows)
+    with pathlib.Path(path).open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _of_flow(row, flow):
+    prefix = f"{flow}_"
+    return {k.removeprefix(prefix): v for k, v in row.items() if k.startswith(prefix)}

@@ -1,0 +1,151 @@
+import json
+
+import numpy as np
+import pytest
+
+from covseg_tf.deploy import check_parity, export_tflite, write_bundle
+from covseg_tf.deploy.tflite import operator_names
+from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom, load_bundle
+
+SPEC = PreprocessingSpec(64, 64)
+
+
+@pytest.fixture(scope="module")
+def phantoms():
+    return [draw_phantom(100 + i, 0.3, 64) for i in range(6)]
+
+
+def test_integer_file_has_the_promised_interface(tiny_bundle):
+    data = load_bundle(tiny_bundle).model
+    from ai_edge_litert.interpreter import Interpreter
+
+    runner = Interpreter(model_content=data).get_signature_runner("serve")
+    (image,) = runner.get_input_details().values()
+    assert image["dtype"] == np.uint8
+    assert image["shape"].tolist() == [1, 64, 64, 1]
+    assert image["quantization"] == (pytest.approx(1 / 255, rel=1e-3), 0)
+    outputs = runner.get_output_details()
+    assert set(outputs) == {"lung", "infection"}
+    for output in outputs.values():
+        assert output["dtype"] == np.uint8
+        assert output["quantization"] == (pytest.approx(1 / 256), 0)
+
+
+def test_only_integer_builtins(tiny_bundle):
+    data = load_bundle(tiny_bundle).model
+    assert set(operator_names(data)) <= {
+        "ADD",
+        "CONCATENATION",
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "LOGISTIC",
+        "MUL",
+        "QUANTIZE",
+        "RESIZE_BILINEAR",
+    }
+    # Nothing is computed in floating point: only uint8/int8/int32 tensors.
+    from ai_edge_litert.interpreter import Interpreter
+
+    tensors = Interpreter(model_content=data).get_tensor_details()
+    assert {np.dtype(t["dtype"]).name for t in tensors} <= {"uint8", "int8", "int32"}
+
+
+def test_parity_with_keras(tiny_model, tiny_bundle, phantoms):
+    images = [SPEC.apply(p.image) for p in phantoms]
+    masks = {
+        "lung": [p.lung_mask for p in phantoms],
+        "infection": [p.infection_mask for p in phantoms],
+    }
+    report = check_parity(tiny_model, Segmenter(tiny_bundle), images, masks)
+    for flow in ("lung", "infection"):
+        assert report[flow].max_difference < 0.1
+        assert 0 < report[flow].mean_difference < 0.02
+        assert report[flow].images == 6
+    with pytest.raises(ValueError, match="as many masks as images"):
+        check_parity(tiny_model, Segmenter(tiny_bundle), [], {"lung": []})
+
+
+def test_runtime_is_bit_exact_on_repeat_and_threads(tiny_bundle, phantoms):
+    pixels = SPEC.apply(phantoms[0].image)
+    first = Segmenter(tiny_bundle).run(pixels)
+    second = Segmenter(tiny_bundle, threads=2).run(pixels)
+    for flow in first:
+        np.testing.assert_array_equal(first[flow], second[flow])
+
+
+@pytest.mark.parametrize(
+    ("spec", "images", "text"),
+    [
+        (PreprocessingSpec(32, 32), [], "takes images"),
+        (SPEC, [], "Received: 0 images"),
+        (SPEC, [np.zeros((64, 64), np.float32)], "must hold uint8"),
+        (SPEC, [np.full((64, 64), 100, np.uint8)] * 2, "black .0. to white .255."),
+    ],
+)
+def test_export_refuses(tiny_model, spec, images, text):
+    with pytest.raises(ValueError, match=text):
+        export_tflite(tiny_model, spec, images)
+
+
+def test_export_needs_both_flows():
+    from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+
+    encoder = EdgeEncoder((64, 64, 1), 4, (4, 4), (0, 0))
+    model = DualFlowSegmenter(encoder, attention="self", lung_supervision=False)
+    with pytest.raises(ValueError, match=r"Received: \['infection'\]"):
+        export_tflite(model, SPEC, [])
+
+
+def test_bundle_is_never_overwritten(tiny_bundle):
+    with pytest.raises(ValueError, match="not overwritten"):
+        write_bundle(tiny_bundle, b"", SPEC, {}, "")
+    assert load_bundle(tiny_bundle).name == "tiny"
+
+
+def copy(bundle, folder):
+    folder.mkdir()
+    for path in bundle.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.tflite", "MODEL_CARD.md", "bundle.json"])
+def test_one_flipped_bit_is_noticed(tiny_bundle, tmp_path, name):
+    folder = copy(tiny_bundle, tmp_path / "damaged")
+    data = bytearray((folder / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / name).write_bytes(data)
+    with pytest.raises(ValueError, match="checksum does not match|unreadable"):
+        load_bundle(folder)
+
+
+def test_missing_file_and_unknown_format(tiny_bundle, tmp_path):
+    folder = copy(tiny_bundle, tmp_path / "missing")
+    (folder / "model.tflite").unlink()
+    with pytest.raises(ValueError, match="No such file"):
+        load_bundle(folder)
+
+    from covseg_tf.edge.bundle import manifest_digest
+
+    folder = copy(tiny_bundle, tmp_path / "future")
+    manifest = json.loads((folder / "bundle.json").read_text())
+    manifest["format_version"] = 2
+    manifest["sha256"] = manifest_digest(manifest)
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="version 2 is not read here"):
+        load_bundle(folder)
+    with pytest.raises(ValueError, match="no such model"):
+        load_bundle(tmp_path)
+
+
+def test_segmenter_refuses_what_it_cannot_run(tiny_bundle):
+    segmenter = Segmenter(tiny_bundle)
+    with pytest.raises(ValueError, match="Expected uint8 pixels"):
+        segmenter.run(np.zeros((32, 64), np.uint8))
+    with pytest.raises(ValueError, match="at least 1"):
+        Segmenter(tiny_bundle, threads=0)
+    data = load_bundle(tiny_bundle).model
+    with pytest.raises(ValueError, match="must take and give uint8"):
+        Segmenter.from_bytes(data, PreprocessingSpec(32, 32))
+    with pytest.raises(ValueError, match="cannot load"):
+        Segmenter.from_bytes(b"no model" * 100, SPEC)

@@ -1,0 +1,85 @@
+"""The rules of the house about who may import whom, checked on the syntax tree."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "covseg_tf"
+
+# What each part may import of the package, and from outside the standard library.
+INSIDE = {
+    "layers": {"layers"},
+    "losses": {"losses"},
+    "metrics": {"metrics"},
+    "models": {"models", "layers", "losses", "metrics"},
+    "data": {"data", "edge"},
+    "training": {"training", "models", "layers", "losses", "metrics", "data", "edge"},
+    "deploy": {"deploy", "models", "layers", "losses", "metrics", "data", "edge"},
+    "edge": {"edge"},
+    "cli.py": {"edge", "__init__"},
+    "__init__.py": set(),
+}
+OUTSIDE = {
+    "layers": {"keras"},
+    "losses": {"keras"},
+    "metrics": {"keras", "numpy"},
+    "models": {"keras"},
+    "data": {"keras", "tensorflow", "numpy", "cv2"},
+    "training": {"keras", "numpy"},
+    "deploy": {"keras", "tensorflow", "numpy", "ai_edge_litert"},
+    "edge": {"numpy", "cv2", "ai_edge_litert"},
+    "cli.py": {"cv2"},
+    "__init__.py": set(),
+}
+
+
+def imported_modules(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+
+
+def test_every_part_has_a_rule():
+    parts = {
+        p.name
+        for p in PACKAGE.iterdir()
+        if p.suffix == ".py" or (p.is_dir() and list(p.glob("*.py")))
+    }
+    assert parts == set(INSIDE) == set(OUTSIDE)
+
+
+@pytest.mark.parametrize("part", sorted(INSIDE))
+def test_import_directions(part):
+    path = PACKAGE / part
+    files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    assert files
+    for file in files:
+        for module in imported_modules(file):
+            first, *rest = module.split(".")
+            if first == "covseg_tf":
+                target = rest[0] if rest else "__init__"
+                assert target in INSIDE[part], f"{file} imports {module}"
+            elif first not in sys.stdlib_module_names:
+                assert first in OUTSIDE[part], f"{file} imports {module}"
+
+
+@pytest.mark.parametrize(
+    ("statement", "banned"),
+    [
+        ("import covseg_tf", {"tensorflow", "keras", "numpy", "cv2"}),
+        ("import covseg_tf.edge", {"tensorflow", "keras", "tf_keras"}),
+        ("import covseg_tf.cli", {"tensorflow", "keras", "numpy", "cv2"}),
+    ],
+)
+def test_imports_without_the_heavy_packages(statement, banned):
+    """The modules are not merely unused: importing them would fail."""
+    block = "".join(f"sys.modules[{name!r}] = None; " for name in sorted(banned))
+    code = f"import sys; {block}{statement}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,163 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from covseg_tf.losses import CombinedSegmentationLoss
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+
+
+def small(**kwargs):
+    encoder = EdgeEncoder(
+        (32, 32, 1), stem_filters=4, filters=(4, 6, 8), depths=(0, 0, 0)
+    )
+    return DualFlowSegmenter(encoder, **kwargs)
+
+
+def image(seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.random((2, 32, 32, 1), dtype="float32")
+
+
+@pytest.mark.parametrize("separable", [False, True])
+@pytest.mark.parametrize("attention", ["region_fusion", "self", "none"])
+def test_outputs_are_probability_maps_of_the_image(attention, separable):
+    maps = small(attention=attention, separable=separable)(image())
+    assert set(maps) == {"lung", "infection"}
+    for value in maps.values():
+        assert value.shape == (2, 32, 32, 1)
+        assert 0 <= float(tf.reduce_min(value)) <= float(tf.reduce_max(value)) <= 1
+
+
+def gradient_paths(model, flow):
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(image(), training=True)[flow])
+    gradients = tape.gradient(loss, model.trainable_variables)
+    return {
+        variable.path
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True)
+        if gradient is not None and float(tf.reduce_max(tf.abs(gradient))) > 0
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outputs", "lung_flow", "steered"),
+    [
+        # baseline: infection flow only, attention fed ones
+        ({"attention": "self", "lung_supervision": False}, {"infection"}, False, False),
+        # + lung region: lung helps through the shared encoder alone
+        ({"attention": "self"}, {"lung", "infection"}, True, False),
+        # + region fusion attention
+        ({"attention": "region_fusion"}, {"lung", "infection"}, True, True),
+        # no attention
+        ({"attention": "none"}, {"lung", "infection"}, True, False),
+    ],
+)
+def test_what_differs_between_the_rows_of_the_ablation(
+    arguments, outputs, lung_flow, steered
+):
+    model = small(**arguments)
+    names = {layer.name for layer in model.layers}
+    assert set(model.output_names) == outputs
+    assert any(name.startswith("lung_d") for name in names) == lung_flow
+    has_attention = any(name.startswith("rfa_") for name in names)
+    assert has_attention == (arguments["attention"] != "none")
+    reached = gradient_paths(model, "infection")
+    assert any(path.startswith("lung_d") for path in reached) == steered
+    assert any("stem_conv" in path for path in reached)
+    if "lung" in outputs:
+        from_lung = gradient_paths(model, "lung")
+        assert not any(p.startswith(("infection_", "rfa_")) for p in from_lung)
+
+
+def test_six_attentions_with_four_levels():
+    model = DualFlowSegmenter(EdgeEncoder((64, 64, 1), 4, (4, 4, 4, 4)))
+    attentions = [x.name for x in model.layers if x.name.startswith("rfa_")]
+    assert attentions == [
+        "rfa_d1",
+        "rfa_d1_1",
+        "rfa_d2",
+        "rfa_d2_1",
+        "rfa_d3",
+        "rfa_d3_1",
+    ]
+
+
+def test_lung_flow_without_supervision_only_steers():
+    model = small(attention="region_fusion", lung_supervision=False)
+    assert set(model.output_names) == {"infection"}
+    assert any(p.startswith("lung_d") for p in gradient_paths(model, "infection"))
+
+
+def test_side_outputs():
+    model = small(deep_supervision=True)
+    assert set(model.output_names) == {
+        "lung",
+        "infection",
+        *(f"{flow}_side_{n}" for flow in ("lung", "infection") for n in (1, 2)),
+    }
+    assert model(image())["lung_side_1"].shape == (2, 32, 32, 1)
+
+
+def test_any_model_with_a_list_of_features_is_an_encoder():
+    inputs = keras.Input((32, 32, 3))
+    a = keras.layers.Conv2D(5, 3, strides=4, padding="same")(inputs)
+    b = keras.layers.Conv2D(7, 3, strides=2, padding="same")(a)
+    model = DualFlowSegmenter(keras.Model(inputs, [a, b]))
+    assert model(np.zeros((1, 32, 32, 3)))["lung"].shape == (1, 32, 32, 1)
+
+
+def test_dynamic_size():
+    encoder = EdgeEncoder((None, None, 1), 4, (4, 6, 8), (0, 0, 0))
+    model = DualFlowSegmenter(encoder)
+    assert model(np.zeros((1, 48, 64, 1)))["lung"].shape == (1, 48, 64, 1)
+
+
+def test_one_step_of_fit_with_the_combined_loss_moves_every_flow():
+    model = small()
+    model.compile("sgd", loss=CombinedSegmentationLoss())
+    before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    mask = (image(1) > 0.5).astype("float32")
+    history = model.fit(image(), {"lung": mask, "infection": mask}, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    moved = [
+        not np.array_equal(old, keras.ops.convert_to_numpy(new))
+        for old, new in zip(before, model.trainable_variables, strict=True)
+    ]
+    assert all(moved)
+
+
+def test_save_and_load_in_a_new_process(tmp_path):
+    model = small(separable=True, decoder_filters=(6, 4))
+    path, x, y = (tmp_path / name for name in ("m.keras", "x.npy", "y.npy"))
+    model.save(path)
+    np.save(x, image())
+    np.save(y, keras.ops.convert_to_numpy(model(image())["infection"]))
+    code = (
+        "import sys, numpy as np, keras, covseg_tf.models\n"
+        "model = keras.saving.load_model(sys.argv[1], safe_mode=True)\n"
+        "got = model(np.load(sys.argv[2]))['infection']\n"
+        "np.testing.assert_array_equal(got, np.load(sys.argv[3]))\n"
+        "assert model.get_config()['decoder_filters'] == (6, 4)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, path, x, y], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda: small(attention="other"), "Received: attention='other'"),
+        (lambda: small(decoder_filters=(4,)), "needs 2 positive widths"),
+        (lambda: EdgeEncoder((100, 256, 1)), "100 are 96 and 128"),
+        (lambda: EdgeEncoder(filters=(4, 8)), "same length"),
+    ],
+)
+def test_errors(build, text):
+    with pytest.raises(ValueError, match=text):
+        build()
