@@ -153,6 +153,10 @@ def card(options, model, stages, samples, metrics):
     )
 
 
+def thin(samples, count=40):
+    return samples[:: max(1, len(samples) // count)]
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -180,7 +184,7 @@ def main(arguments=None):
         print(f"xray_edge.py: {error}", file=sys.stderr)
         return 2
     if options.quick:
-        training, samples["test"] = training[::40], samples["test"][::20]
+        training, samples["test"] = thin(training), thin(samples["test"])
     samples["train"], samples["validation"] = split_samples(
         training, VALIDATION_SHARE, options.seed
     )
@@ -192,7 +196,9 @@ def main(arguments=None):
     )
     for flow, protocol in (("lung", "all_images"), ("infection", "lesions")):
         score = metrics["int8"][flow][protocol]
-        print(f"{flow} ({protocol}, {score['images']} images): Dice {score['dice']:.4f}")
+        print(
+            f"{flow} ({protocol}, {score['images']} images): Dice {score['dice']:.4f}"
+        )
     print(f"Bundle: {bundle}   try: covseg triage IMAGES --out REPORT --model {bundle}")
     return 0
 

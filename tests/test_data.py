@@ -75,9 +75,9 @@ def test_augmentation_moves_image_and_masks_together():
     """The image is its own mask, so after any geometry both must agree."""
     rng = np.random.default_rng(0)
     blobs = cv2.GaussianBlur(rng.standard_normal((8, 96, 96)).astype("f"), (0, 0), 1)
-    masks = np.stack(
-        [cv2.GaussianBlur(b, (0, 0), 12) > 0 for b in blobs]
-    ).astype("float32")[..., None]
+    masks = np.stack([cv2.GaussianBlur(b, (0, 0), 12) > 0 for b in blobs]).astype(
+        "float32"
+    )[..., None]
     geometry = chest_augmentation(seed=1)
     # Leave out brightness and contrast, which are to change images alone.
     layers = geometry.layers[:4]

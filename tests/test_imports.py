@@ -81,5 +81,7 @@ def test_imports_without_the_heavy_packages(statement, banned):
     """The modules are not merely unused: importing them would fail."""
     block = "".join(f"sys.modules[{name!r}] = None; " for name in sorted(banned))
     code = f"import sys; {block}{statement}"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr

@@ -46,7 +46,9 @@ def test_streaming_equals_the_reference_at_any_batch_size(key, size, protocol):
     metric = METRICS[key](protocol=protocol)
     for start in range(0, len(masks), size):
         metric.update_state(masks[start : start + size], maps[start : start + size])
-    rows = [image_scores(g[..., 0], p[..., 0]) for g, p in zip(masks, maps, strict=True)]
+    rows = [
+        image_scores(g[..., 0], p[..., 0]) for g, p in zip(masks, maps, strict=True)
+    ]
     summary = summarize(rows, protocol)
     assert summary["images"] == {"all_images": 7, "lesions": 5}[protocol]
     assert float(metric.result()) == pytest.approx(summary[key], abs=1e-6)

@@ -14,22 +14,18 @@ RECIPES = pathlib.Path(__file__).resolve().parents[1] / "recipes"
 
 
 def run(*words):
-    result = subprocess.run(
+    return subprocess.run(
         [sys.executable, RECIPES / "xray_edge.py", *words],
         capture_output=True,
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    return result
 
 
+@pytest.mark.slow
 def test_xray_edge_trains_and_leaves_a_bundle(phantom_data, tmp_path):
-    """`--quick` thins the files, so it gets a data set of its own."""
-    from covseg_tf.data import write_phantom_data
-
-    data = write_phantom_data(tmp_path / "data", 120, 64)
     out = tmp_path / "run"
-    words = ("--data", data, "--out", out, "--quick", "--batch-size", "2")
+    words = ("--data", phantom_data, "--out", out, "--quick", "--batch-size", "2")
     result = run(*words)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "Bundle:" in result.stdout
@@ -38,7 +34,7 @@ def test_xray_edge_trains_and_leaves_a_bundle(phantom_data, tmp_path):
         assert len((out / stage / "log.csv").read_text().splitlines()) == 2
         assert list((out / stage / "tensorboard").rglob("events*"))
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["int8"]["lung"]["all_images"]["images"] == 18
+    assert metrics["int8"]["lung"]["all_images"]["images"] == 12
     card = (out / "xray" / "MODEL_CARD.md").read_text()
     assert "Research use only" in card
     assert "CC BY" in card
@@ -51,6 +47,9 @@ def test_xray_edge_trains_and_leaves_a_bundle(phantom_data, tmp_path):
     assert "already there" in again.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
+# The cut-off run leaves its log file open, as a kill does.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_fit_goes_on_after_a_kill_to_the_same_curve(tiny_model, phantom_data, tmp_path):
     """Three epochs in one go, and one epoch, a fresh process state, two more."""
     import csv

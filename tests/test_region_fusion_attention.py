@@ -25,7 +25,9 @@ def convolve(x, kernel, rate=1):
 
 def reference(weights, lung, infection, rates, gate, separable):
     """The five equations of the layer's docstring, one image."""
-    a_l = sigmoid(convolve(lung, weights["lung_gate/kernel"]) + weights["lung_gate/bias"])
+    a_l = sigmoid(
+        convolve(lung, weights["lung_gate/kernel"]) + weights["lung_gate/bias"]
+    )
     g = a_l * infection
     branches = []
     for index, rate in enumerate(rates):
@@ -60,9 +62,9 @@ def randomize(layer, rng):
         if "variance" in variable.path:
             value = np.abs(value) + 0.5
         variable.assign(value)
-        weights["/".join(variable.path.split("/")[-2:])] = (
-            keras.ops.convert_to_numpy(variable).astype(np.float64)
-        )
+        weights["/".join(variable.path.split("/")[-2:])] = keras.ops.convert_to_numpy(
+            variable
+        ).astype(np.float64)
     return weights
 
 
@@ -78,9 +80,7 @@ def test_equals_the_equations(rates, gate, separable):
     weights = randomize(layer, rng)
     got = keras.ops.convert_to_numpy(layer([lung, infection], training=False))
     for image in range(2):
-        want = reference(
-            weights, lung[image], infection[image], rates, gate, separable
-        )
+        want = reference(weights, lung[image], infection[image], rates, gate, separable)
         np.testing.assert_allclose(got[image], want, rtol=2e-4, atol=2e-4)
 
 

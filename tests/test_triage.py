@@ -124,7 +124,9 @@ def test_nothing_readable_is_code_1(tmp_path, tiny_bundle, capsys):
     out = tmp_path / "out"
     words = ("triage", tmp_path / "a.png", "--out", out, "--model", tiny_bundle)
     assert run(*words) == 1
-    assert "empty" in json.loads((out / "report.json").read_text())["images"][0]["error"]
+    assert (
+        "empty" in json.loads((out / "report.json").read_text())["images"][0]["error"]
+    )
 
 
 def test_names_cannot_become_markup_or_formulas(tmp_path):

@@ -48,7 +48,9 @@ class Bundle:
 
 def bundled_models() -> dict[str, pathlib.Path]:
     """Returns the folders of the models that come with the package, by name."""
-    return {path.parent.name: path.parent for path in sorted(_MODELS.glob(f"*/{MANIFEST}"))}
+    return {
+        path.parent.name: path.parent for path in sorted(_MODELS.glob(f"*/{MANIFEST}"))
+    }
 
 
 def load_bundle(model: str | pathlib.Path) -> Bundle:

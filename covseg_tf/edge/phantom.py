@@ -88,9 +88,7 @@ class _Grid:
 
 
 def _body(grid):
-    trunk = (np.abs(grid.x - 0.5) / 0.47) ** 4 + (
-        np.abs(grid.y - 0.66) / 0.56
-    ) ** 4 < 1
+    trunk = (np.abs(grid.x - 0.5) / 0.47) ** 4 + (np.abs(grid.y - 0.66) / 0.56) ** 4 < 1
     neck = (np.abs(grid.x - 0.5) < 0.11) & (grid.y < 0.2)
     return trunk | neck
 

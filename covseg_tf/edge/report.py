@@ -101,7 +101,8 @@ def percent(value: float | None) -> str:
 def _table_row(number, row):
     bar = ""
     if row.involved_percent is not None:
-        bar = f'<span class="bar" style="width:{row.involved_percent / 20:.2f}rem"></span>'
+        width = row.involved_percent / 20
+        bar = f'<span class="bar" style="width:{width:.2f}rem"></span>'
     file = html.escape(printable(row.file))
     if row.overlay:
         file = f'<a href="#image-{number}">{file}</a>'

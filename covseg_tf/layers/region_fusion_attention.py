@@ -77,9 +77,7 @@ class RegionFusionAttention(keras.layers.Layer):
                 f"integers, for example (1, 3, 5). Received: {dilation_rates!r}"
             )
         if gate not in _GATES:
-            raise ValueError(
-                f"`gate` must be one of {_GATES}. Received: gate={gate!r}"
-            )
+            raise ValueError(f"`gate` must be one of {_GATES}. Received: gate={gate!r}")
         self.dilation_rates = rates
         self.gate = gate
         self.separable = bool(separable)

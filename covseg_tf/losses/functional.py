@@ -37,9 +37,7 @@ def soft_iou_loss(y_true, y_pred, smooth: float = 1.0):
         raise ValueError(f"`smooth` must be positive. Received: smooth={smooth}")
     y_true, y_pred = _prepare(y_true, y_pred)
     intersection = _per_image(ops.sum, y_true * y_pred)
-    union = (
-        _per_image(ops.sum, y_true) + _per_image(ops.sum, y_pred) - intersection
-    )
+    union = _per_image(ops.sum, y_true) + _per_image(ops.sum, y_pred) - intersection
     return 1.0 - (intersection + smooth) / (union + smooth)
 
 
@@ -162,9 +160,7 @@ def _per_image(reduce, x):
 def _gaussian_blur(x, filter_size, sigma):
     """Separable Gaussian filter per channel, valid padding."""
     centre = (filter_size - 1) / 2
-    taps = [
-        math.exp(-((i - centre) ** 2) / (2 * sigma**2)) for i in range(filter_size)
-    ]
+    taps = [math.exp(-((i - centre) ** 2) / (2 * sigma**2)) for i in range(filter_size)]
     taps = [tap / sum(taps) for tap in taps]
     # Blurring twice down the columns of the transposed image filters both axes.
     for _ in range(2):

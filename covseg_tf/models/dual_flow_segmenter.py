@@ -104,7 +104,7 @@ class DualFlowSegmenter(keras.Model):
             attention=attention,
             separable=separable,
         )
-        features = {flow: pyramid[-1] for flow in flows.names}
+        features = dict.fromkeys(flows.names, pyramid[-1])
         outputs, side_outputs = {}, {}
         for scale, width in enumerate(filters, start=1):
             skip = pyramid[-1 - scale]
