@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command-line words; `None` takes those of the process.
 
     Returns:
-        Exit code: 0 done, 1 no image could be scored, 2 bad usage or input.
+        Exit code: 0 done; 1 no image could be read, or a file not written; 2
+        bad usage or input; 130 interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -32,6 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"covseg {options.command}: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"covseg {options.command}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"covseg {options.command}: interrupted", file=sys.stderr)
         return 130
@@ -60,7 +64,7 @@ def _parser():
             "--model",
             default="xray",
             metavar="NAME|FILE",
-            help="bundled model, or a bundle's folder (default: xray)",
+            help="bundled model, or a bundle on disk (default: xray)",
         )
         command.add_argument("--threads", type=int, default=1, help="default: 1")
         command.add_argument(

@@ -36,7 +36,7 @@ from covseg_tf.training import (
 )
 
 # (side in pixels, epochs, peak learning rate)
-STAGES = ((128, 24, 2e-3), (256, 12, 1e-3))
+STAGES = ((128, 12, 2e-3), (256, 17, 1e-3))
 QUICK_STAGES = ((64, 1, 2e-3), (96, 1, 1e-3))
 VALIDATION_SHARE = 0.1
 CALIBRATION_IMAGES = 200
@@ -66,11 +66,11 @@ def train(options, stages, samples):
             for part in ("train", "validation")
         }
         steps = epochs * (len(samples["train"]) // options.batch_size)
-        warmup = min(200, steps // 10)
+        warmup = min(200, steps // 5)
         schedule = keras.optimizers.schedules.CosineDecay(
             learning_rate / 10,
             decay_steps=steps - warmup,
-            alpha=0.1,
+            alpha=0.01,
             warmup_target=learning_rate,
             warmup_steps=warmup,
         )

@@ -91,6 +91,41 @@ def test_output_is_kept_unless_forced(images, tiny_bundle, tmp_path, capsys):
     assert len(list((out / "masks").glob("*.png"))) == 6
 
 
+def test_force_never_empties_a_folder_it_did_not_write(
+    images, tiny_bundle, tmp_path, capsys
+):
+    (tmp_path / "set" / "masks").mkdir(parents=True)
+    truth = tmp_path / "set" / "masks" / "one_lung.png"
+    truth.write_bytes(b"ground truth")
+    words = ("triage", images, "--out", tmp_path / "set", "--model", tiny_bundle)
+    assert run(*words, "--force") == 2
+    assert "left alone" in capsys.readouterr().err
+    assert truth.read_bytes() == b"ground truth"
+    assert [p.name for p in (tmp_path / "set").iterdir()] == ["masks"]
+
+
+def test_own_masks_are_not_taken_for_images(images, tiny_bundle):
+    out = images / "report"
+    for force in ((), ("--force",)):
+        assert run("triage", images, "--out", out, "--model", tiny_bundle, *force) == 0
+        assert len(json.loads((out / "report.json").read_text())["images"]) == 4
+
+
+def test_a_write_that_fails_is_one_line_and_code_1(
+    images, tiny_bundle, tmp_path, monkeypatch, capsys
+):
+    def full(path, mask):
+        raise OSError(28, "No space left on device", str(path))
+
+    # The function `triage` hides the module of its name.
+    monkeypatch.setattr(sys.modules[triage.__module__], "_write_png", full)
+    words = ("triage", images / "one.png", "--out", tmp_path / "out")
+    assert run(*words, "--model", tiny_bundle / "model.tflite") == 1
+    error = capsys.readouterr().err
+    assert "No space left" in error
+    assert error.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("words", "text"),
     [

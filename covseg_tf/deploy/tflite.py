@@ -137,10 +137,16 @@ def _check_arguments(model, spec, calibration):
 
 
 def _check_result(data, spec):
+    from ai_edge_litert import schema_py_generated as schema
+
     for tensor in read_schema(data).subgraphs[0].tensors:
         scales = getattr(tensor.quantization, "scale", None)
-        # Per-channel scales belong to weights, where a dead filter is harmless.
-        if scales is not None and len(scales) == 1 and scales[0] < _SMALLEST_SCALE:
+        # Per-channel scales belong to weights, where a dead filter is harmless;
+        # a 32-bit bias has the product of two scales, small by nature.
+        checked = (schema.TensorType.INT8, schema.TensorType.UINT8)
+        if tensor.type not in checked or scales is None or len(scales) != 1:
+            continue
+        if scales[0] < _SMALLEST_SCALE:
             raise ValueError(
                 f"The tensor {tensor.name.decode()} is always zero on the "
                 "calibration images and would crash LiteRT: calibrate on images "

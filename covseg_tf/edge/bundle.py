@@ -58,7 +58,7 @@ def load_bundle(model: str | pathlib.Path) -> Bundle:
 
     Args:
         model: Name of a bundled model (see `bundled_models`), or path of a
-            bundle's folder or of its `bundle.json`.
+            bundle's folder, its `bundle.json` or its `model.tflite`.
 
     Returns:
         The bundle; every listed file's SHA-256 has been checked.
@@ -97,7 +97,7 @@ def _find(model):
     if str(model) in bundled:
         return bundled[str(model)]
     path = pathlib.Path(model)
-    folder = path.parent if path.name == MANIFEST else path
+    folder = path.parent if path.name in (MANIFEST, MODEL) else path
     if not (folder / MANIFEST).is_file():
         raise ValueError(
             f"{model}: no such model. Expected one of the bundled models "

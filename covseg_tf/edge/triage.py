@@ -15,7 +15,13 @@ from covseg_tf.edge.report import render_report
 from covseg_tf.edge.segmenter import Segmenter
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_OWN = ("report.csv", "report.json", "report.html", "masks")
+_OWN = ("report.csv", "report.json", "report.html")
+# Marks `masks/` as ours: only then may --force empty it.
+_MASK_NOTE = "ABOUT.txt"
+_MASK_TEXT = (
+    "Masks written by covseg triage: 0 background, 255 lung or infection, one pair\n"
+    "per image at its own size. A new run with --force replaces this folder.\n"
+)
 _FIELDS = (
     "file",
     "involved_percent",
@@ -90,23 +96,31 @@ def prepare_output(out: str | pathlib.Path, force: bool = False) -> pathlib.Path
     """Makes the output folder; never overwrites unless told to.
 
     Raises:
-        ValueError: If the folder is not empty and `force` is not set, or it
-            cannot be made.
+        ValueError: If the folder is not empty and `force` is not set, its
+            `masks` holds files that no earlier report wrote, or it cannot be
+            made.
     """
     out = pathlib.Path(out)
+    masks = out / "masks"
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; give a folder for the report.")
     if out.is_dir() and any(out.iterdir()) and not force:
         raise ValueError(
             f"{out}: exists and is not empty; give another folder or add --force."
         )
+    if masks.exists() and not (masks / _MASK_NOTE).is_file():
+        raise ValueError(
+            f"{masks}: was not written by an earlier report and is left alone; "
+            "give another folder."
+        )
     try:
-        (out / "masks").mkdir(parents=True, exist_ok=True)
+        masks.mkdir(parents=True, exist_ok=True)
+        (masks / _MASK_NOTE).write_text(_MASK_TEXT, "utf-8")
     except OSError as error:
-        raise ValueError(f"{out}: cannot be made ({error.strerror}).") from None
-    for path in (out / "masks").glob("*.png"):
+        raise ValueError(f"{out}: cannot be written ({error.strerror}).") from None
+    for path in masks.glob("*.png"):
         path.unlink()
-    for name in _OWN[:3]:
+    for name in _OWN:
         (out / name).unlink(missing_ok=True)
     return out
 
@@ -138,7 +152,11 @@ def triage(
         ValueError: If a path does not exist, there is no image, or `out` may
             not be used.
     """
-    files = find_images(paths)
+    # Masks of an earlier report inside a searched folder are no images.
+    masks = pathlib.Path(out).resolve() / "masks"
+    files = [p for p in find_images(paths) if masks not in p.resolve().parents]
+    if not files:
+        raise ValueError(f"no image found besides the masks of {out}.")
     out = prepare_output(out, force)
     rows = []
     for row in _score(files, out, segmenter):

@@ -58,7 +58,7 @@ class RegionFusionAttention(keras.layers.Layer):
 
     >>> lung = keras.random.normal((2, 32, 32, 24))
     >>> infection = keras.random.normal((2, 32, 32, 24))
-    >>> RegionFusionAttention()([lung, infection]).shape
+    >>> tuple(RegionFusionAttention()([lung, infection]).shape)
     (2, 32, 32, 24)
     """
 

@@ -7,7 +7,7 @@ from covseg_tf.losses.functional import combined_segmentation_loss
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
 class CombinedSegmentationLoss(keras.losses.Loss):
-    """`BCE + (1 - SSIM) + (1 - softIoU)` on probability maps.
+    """Loss of one flow: `BCE + (1 - SSIM) + (1 - softIoU)` on probabilities.
 
     Use one instance per output; see `combined_segmentation_loss` for the terms
     and `soft_iou_loss` for the policy on empty masks (an empty mask predicted

@@ -72,7 +72,7 @@ class DualFlowSegmenter(keras.Model):
 
     >>> model = DualFlowSegmenter(EdgeEncoder(), decoder_filters=(64, 48, 32))
     >>> maps = model(keras.ops.zeros((1, 256, 256, 1)))
-    >>> sorted(maps), maps["lung"].shape
+    >>> sorted(maps), tuple(maps["lung"].shape)
     (['infection', 'lung'], (1, 256, 256, 1))
     """
 

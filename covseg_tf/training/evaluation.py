@@ -81,7 +81,12 @@ def summarize_rows(rows: Sequence[dict]) -> dict:
 
 
 def write_rows(path: str | pathlib.Path, rows: Iterable[dict]) -> None:
-    """Writes the rows of `evaluate` as CSV, replacing the file."""
+    """Writes per-image scores as CSV.
+
+    Args:
+        path: The CSV file; one that exists is replaced.
+        rows: From `evaluate`.
+    """
     rows = list(rows)
     with pathlib.Path(path).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]) if rows else [])
