@@ -102,6 +102,60 @@ def test_side_outputs():
     assert model(image())["lung_side_1"].shape == (2, 32, 32, 1)
 
 
+def test_deep_supervision_trains_on_the_same_loss_and_masks():
+    """Plain compile and fit; each side output weighs 0.1 and moves."""
+    model = small(deep_supervision=True)
+    model.compile("sgd", loss=CombinedSegmentationLoss(), metrics={"lung": ["mae"]})
+    mask = (image(1) > 0.5).astype("float32")
+    masks = {"lung": mask, "infection": 1 - mask}
+    logs = model.evaluate(image(), masks, return_dict=True, verbose=0)
+    sides = [v for k, v in logs.items() if "_side_" in k]
+    main = logs["lung_loss"] + logs["infection_loss"]
+    assert len(sides) == 4
+    assert logs["loss"] == pytest.approx(main + 0.1 * sum(sides), rel=1e-4)
+    # The mask of a side output is that of its flow.
+    loss = CombinedSegmentationLoss()
+    want = float(loss(1 - mask, model(image())["infection_side_2"]))
+    assert logs["infection_side_2_loss"] == pytest.approx(want, rel=1e-3)
+    before = model.get_layer("lung_side_1_logits").get_weights()[0]
+    model.fit(image(), masks, verbose=0)
+    assert not np.array_equal(
+        before, model.get_layer("lung_side_1_logits").get_weights()[0]
+    )
+
+
+def test_deep_supervision_keeps_weights_that_are_given():
+    model = small(deep_supervision=True)
+    mask = (image(1) > 0.5).astype("float32")
+    model.compile(
+        loss={"lung": "mse", "infection": "mae", "infection_side_1": "mse"},
+        loss_weights={"infection": 2.0, "lung_side_2": 0.0},
+    )
+    logs = model.evaluate(
+        image(), {"lung": mask, "infection": mask}, return_dict=True, verbose=0
+    )
+    want = (
+        logs["lung_loss"]
+        + 2 * logs["infection_loss"]
+        + 0.1 * logs["lung_side_1_loss"]
+        + 0.2 * (logs["infection_side_1_loss"] + logs["infection_side_2_loss"])
+    )
+    assert logs["loss"] == pytest.approx(want, rel=1e-4)
+    side = keras.ops.convert_to_numpy(model(image())["infection_side_1"])
+    assert logs["infection_side_1_loss"] == pytest.approx(
+        np.square(side - mask).mean(), rel=1e-3
+    )
+
+
+def test_inference_model_drops_side_heads_and_shares_weights():
+    model = small(deep_supervision=True)
+    inference = model.inference_model()
+    assert set(inference.output_names) == {"lung", "infection"}
+    for flow, maps in inference(image()).items():
+        np.testing.assert_array_equal(maps, model(image())[flow])
+    assert not any("_side_" in layer.name for layer in inference.layers)
+
+
 def test_any_model_with_a_list_of_features_is_an_encoder():
     inputs = keras.Input((32, 32, 3))
     a = keras.layers.Conv2D(5, 3, strides=4, padding="same")(inputs)

@@ -9,6 +9,8 @@ from covseg_tf.layers import RegionFusionAttention
 from covseg_tf.models.edge_encoder import EdgeEncoder
 
 _ATTENTIONS = ("region_fusion", "self", "none")
+# The authors' weight of a side output's loss.
+_SIDE_WEIGHT = 0.1
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
@@ -52,8 +54,10 @@ class DualFlowSegmenter(keras.Model):
         separable: If `True`, decoder convolutions and attention branches are
             depthwise separable: the form for edge devices. Default `False`.
         deep_supervision: If `True`, also gives `"<flow>_side_1"` to
-            `"<flow>_side_n"` (coarse to fine), at image size, for training
-            with side losses. Default `False`.
+            `"<flow>_side_n"` (coarse to fine), at image size. `compile` and
+            `fit` take the same loss and masks as without: each side output
+            has its flow's loss and mask, and 0.1 of its weight. Default
+            `False`.
         **kwargs: Passed to `keras.Model`.
 
     Call arguments:
@@ -135,6 +139,66 @@ class DualFlowSegmenter(keras.Model):
         self.deep_supervision = bool(deep_supervision)
         self.image_size = tuple(image_size)
 
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+        """As `keras.Model.compile`; side outputs follow their flow.
+
+        Args:
+            optimizer: As in `keras.Model.compile`.
+            loss: One loss for every flow, or a dict from flow to loss. A side
+                output that is not named has the loss of its flow.
+            loss_weights: Dict from output to weight, or `None` for ones. A
+                side output that is not named has 0.1 times its flow's.
+            **kwargs: Passed to `keras.Model.compile`.
+        """
+        if self.deep_supervision and loss is not None:
+            given = loss if isinstance(loss, dict) else {}
+            loss = {
+                name: given.get(name, given.get(_flow_of(name), loss))
+                for name in self.output_names
+            }
+            given = dict(loss_weights or {})
+            loss_weights = {
+                name: given.get(
+                    name,
+                    given.get(_flow_of(name), 1.0)
+                    * (_SIDE_WEIGHT if "_side_" in name else 1.0),
+                )
+                for name in self.output_names
+            }
+        super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        return super().compute_loss(
+            x, self._per_output(y), y_pred, self._per_output(sample_weight), training
+        )
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(
+            x, self._per_output(y), y_pred, self._per_output(sample_weight)
+        )
+
+    def _per_output(self, values):
+        """Gives every side output the value of its flow, in a dict of values."""
+        if not (self.deep_supervision and isinstance(values, dict)):
+            return values
+        return {
+            name: values.get(name, values.get(_flow_of(name)))
+            for name in self.output_names
+        }
+
+    def inference_model(self) -> keras.Model:
+        """Returns the same network without side heads, sharing its weights.
+
+        Returns:
+            A functional `keras.Model` with the outputs `"lung"` and
+            `"infection"` (those that this model has), for prediction and
+            export.
+        """
+        outputs = {k: v for k, v in self.output.items() if "_side_" not in k}
+        return keras.Model(self.inputs[0], outputs, name=f"{self.name}_inference")
+
     def get_config(self):
         return {
             "name": self.name,
@@ -207,6 +271,10 @@ class _Flows:
             momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
         )(x)
         return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _flow_of(output_name):
+    return output_name.partition("_side_")[0]
 
 
 def _head(x, image, pyramid, scale, name):

@@ -12,25 +12,20 @@ from covseg_tf.metrics import DiceScore
 def compile_segmenter(
     model: keras.Model, learning_rate, weight_decay: float = 1e-4
 ) -> None:
-    """Compiles with AdamW, the combined loss and Dice, on every output.
-
-    Side outputs (`"<flow>_side_<n>"`) weigh 0.1 in the loss and have no
-    metric.
+    """Compiles with AdamW, and the combined loss and Dice on every flow.
 
     Args:
-        model: A `DualFlowSegmenter`, or any model with dict outputs.
+        model: A `DualFlowSegmenter`.
         learning_rate: Float or Keras schedule.
         weight_decay: Decoupled weight decay. Defaults to 1e-4.
     """
-    names = list(model.output_names)
-    main = [name for name in names if "_side_" not in name]
+    flows = [name for name in model.output_names if "_side_" not in name]
     model.compile(
         optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay),
-        loss={name: CombinedSegmentationLoss() for name in names},
-        loss_weights={name: 1.0 if name in main else 0.1 for name in names},
+        loss={flow: CombinedSegmentationLoss() for flow in flows},
         metrics={
-            name: [DiceScore(), DiceScore(protocol="lesions", name="dice_lesions")]
-            for name in main
+            flow: [DiceScore(), DiceScore(protocol="lesions", name="dice_lesions")]
+            for flow in flows
         },
     )
 
