@@ -23,14 +23,15 @@ def convolve(x, kernel, rate=1):
     return out
 
 
-def reference(weights, lung, infection, rates, gate, separable):
+def reference(weights, lung, infection, rates, gate, separable, shared=False):
     """The five equations of the layer's docstring, one image."""
     a_l = sigmoid(
         convolve(lung, weights["lung_gate/kernel"]) + weights["lung_gate/bias"]
     )
     g = a_l * infection
     branches = []
-    for index, rate in enumerate(rates):
+    for position, rate in enumerate(rates):
+        index = rates.index(rate) if shared else position
         if separable:
             depthwise = weights[f"branch_{index}_depthwise/kernel"]
             channels = g.shape[-1]
@@ -82,6 +83,23 @@ def test_equals_the_equations(rates, gate, separable):
     for image in range(2):
         want = reference(weights, lung[image], infection[image], rates, gate, separable)
         np.testing.assert_allclose(got[image], want, rtol=2e-4, atol=2e-4)
+
+
+def test_released_form_equals_the_equations():
+    """Dilations 1, 5, 5, the last two one branch; the gate is not squashed."""
+    rng = np.random.default_rng()
+    lung, infection = rng.normal(size=(2, 1, 14, 11, 4)).astype("float32")
+    layer = RegionFusionAttention((1, 5, 5), gate="linear", share_equal_rates=True)
+    layer.build([lung.shape, infection.shape])
+    weights = randomize(layer, rng)
+    # 2 gates (9 C + 1 and 27 C + 1) and 2 branches (9 C^2 + 4 C), not 3.
+    assert layer.count_params() == 37 + 109 + 2 * (144 + 16)
+    got = keras.ops.convert_to_numpy(layer([lung, infection], training=False))
+    want = reference(
+        weights, lung[0], infection[0], (1, 5, 5), "linear", False, shared=True
+    )
+    np.testing.assert_allclose(got[0], want, rtol=2e-4, atol=2e-4)
+    assert np.abs(got / infection).max() > 1  # a gate beyond (0, 1)
 
 
 def test_by_hand_with_zero_weights():

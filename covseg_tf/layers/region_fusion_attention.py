@@ -39,6 +39,10 @@ class RegionFusionAttention(keras.layers.Layer):
         separable: If `True`, each branch is a depthwise 3x3 convolution
             followed by a 1x1 convolution: the form for edge devices. Defaults
             to `False`.
+        share_equal_rates: If `True`, branches of one dilation rate are one
+            branch, used as often as its rate occurs. Defaults to `False`.
+            The authors' released block is `dilation_rates=(1, 5, 5),
+            gate="linear", share_equal_rates=True`.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -67,6 +71,7 @@ class RegionFusionAttention(keras.layers.Layer):
         dilation_rates: Sequence[int] = (1, 3, 5),
         gate: str = "sigmoid",
         separable: bool = False,
+        share_equal_rates: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -81,11 +86,13 @@ class RegionFusionAttention(keras.layers.Layer):
         self.dilation_rates = rates
         self.gate = gate
         self.separable = bool(separable)
+        self.share_equal_rates = bool(share_equal_rates)
 
         self.lung_gate = keras.layers.Conv2D(
             1,
             3,
             padding="same",
+            data_format="channels_last",
             activation="sigmoid",
             dtype=self.dtype_policy,
             name="lung_gate",
@@ -94,6 +101,7 @@ class RegionFusionAttention(keras.layers.Layer):
             1,
             3,
             padding="same",
+            data_format="channels_last",
             activation=gate,
             dtype=self.dtype_policy,
             name="infection_gate",
@@ -107,7 +115,12 @@ class RegionFusionAttention(keras.layers.Layer):
         lung_shape, infection_shape = self._check_shapes(input_shape)
         channels = infection_shape[-1]
         self.lung_gate.build(lung_shape)
+        self.branches = []
         for index, rate in enumerate(self.dilation_rates):
+            first = self.dilation_rates.index(rate)
+            if self.share_equal_rates and first < index:
+                self.branches.append(self.branches[first])
+                continue
             branch = self._make_branch(channels, rate, index)
             shape = infection_shape
             for layer in branch:
@@ -131,13 +144,19 @@ class RegionFusionAttention(keras.layers.Layer):
                 keras.layers.DepthwiseConv2D(
                     3,
                     padding="same",
+                    data_format="channels_last",
                     dilation_rate=rate,
                     use_bias=False,
                     dtype=policy,
                     name=named("depthwise"),
                 ),
                 keras.layers.Conv2D(
-                    channels, 1, use_bias=False, dtype=policy, name=named("pointwise")
+                    channels,
+                    1,
+                    data_format="channels_last",
+                    use_bias=False,
+                    dtype=policy,
+                    name=named("pointwise"),
                 ),
             ]
         else:
@@ -146,6 +165,7 @@ class RegionFusionAttention(keras.layers.Layer):
                     channels,
                     3,
                     padding="same",
+                    data_format="channels_last",
                     dilation_rate=rate,
                     use_bias=False,
                     dtype=policy,
@@ -168,7 +188,11 @@ class RegionFusionAttention(keras.layers.Layer):
         """Returns `A_I`, shape `(batch, height, width, 1)`."""
         gated = ops.multiply(self.lung_gate(lung_features), infection_features)
         outputs = []
-        for names in self.branches:
+        for index, names in enumerate(self.branches):
+            first = self.branches.index(names)
+            if first < index:  # a shared branch, already computed
+                outputs.append(outputs[first])
+                continue
             x = gated
             for name in names:
                 layer = getattr(self, name)
@@ -226,6 +250,7 @@ class RegionFusionAttention(keras.layers.Layer):
                 "dilation_rates": self.dilation_rates,
                 "gate": self.gate,
                 "separable": self.separable,
+                "share_equal_rates": self.share_equal_rates,
             }
         )
         return config

@@ -2,5 +2,6 @@
 
 from covseg_tf.models.dual_flow_segmenter import DualFlowSegmenter
 from covseg_tf.models.edge_encoder import EdgeEncoder
+from covseg_tf.models.pyramid_encoder import pyramid_encoder
 
-__all__ = ["DualFlowSegmenter", "EdgeEncoder"]
+__all__ = ["DualFlowSegmenter", "EdgeEncoder", "pyramid_encoder"]

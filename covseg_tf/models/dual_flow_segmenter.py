@@ -7,10 +7,17 @@ from keras import ops
 
 from covseg_tf.layers import RegionFusionAttention
 from covseg_tf.models.edge_encoder import EdgeEncoder
+from covseg_tf.models.presets import preset_arguments
 
 _ATTENTIONS = ("region_fusion", "self", "none")
 # The authors' weight of a side output's loss.
 _SIDE_WEIGHT = 0.1
+# What the released code computes in place of what the paper declares.
+_AS_RELEASED = {
+    "dilation_rates": (1, 5, 5),
+    "gate": "linear",
+    "share_equal_rates": True,
+}
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
@@ -38,10 +45,11 @@ class DualFlowSegmenter(keras.Model):
     | no attention (ours) | `attention="none"` |
 
     Args:
-        encoder: A Keras model with a dict attribute `pyramid_outputs`
-            (`{"P2": tensor, ...}`, `Pn` at stride `2 ** n`), or one whose
-            outputs are a list of feature maps, fine to coarse, each half the
-            size of the one before. `None` (default) builds `EdgeEncoder()`.
+        encoder: `EdgeEncoder`, any backbone through `pyramid_encoder`, or a
+            Keras model with a dict attribute `pyramid_outputs`
+            (`{"P2": tensor, ...}`, `Pn` at stride `2 ** n`) or with a list of
+            feature maps as outputs, fine to coarse, each half the size of the
+            one before. `None` (default) builds `EdgeEncoder()`.
         decoder_filters: Channels of the decoder scales, coarse to fine, one
             fewer than the encoder has levels. `None` (default) takes the
             channels of the skips, as Co-ERA-Net does.
@@ -58,12 +66,15 @@ class DualFlowSegmenter(keras.Model):
             `fit` take the same loss and masks as without: each side output
             has its flow's loss and mask, and 0.1 of its weight. Default
             `False`.
+        as_released: If `True`, the attention is what the authors' released
+            code computes: dilations 1, 5, 5, the last two one branch, and a
+            linear gate. Default `False`.
         **kwargs: Passed to `keras.Model`.
 
     Call arguments:
-        inputs: Float tensor `(batch, height, width, channels)` in the range
-            the encoder expects; for `EdgeEncoder` one grey channel in
-            `[0, 1]`.
+        inputs: Float tensor `(batch, height, width, channels)`, channels last,
+            in the range the encoder expects; for `EdgeEncoder` and
+            `pyramid_encoder` one grey channel in `[0, 1]`.
 
     Returns:
         Dict of probability maps `(batch, height, width, 1)` in `[0, 1]`.
@@ -88,6 +99,7 @@ class DualFlowSegmenter(keras.Model):
         lung_supervision: bool = True,
         separable: bool = False,
         deep_supervision: bool = False,
+        as_released: bool = False,
         **kwargs,
     ):
         if attention not in _ATTENTIONS:
@@ -106,7 +118,7 @@ class DualFlowSegmenter(keras.Model):
             if lung_supervision or attention == "region_fusion"
             else ("infection",),
             attention=attention,
-            separable=separable,
+            options={"separable": separable, **(_AS_RELEASED if as_released else {})},
         )
         features = dict.fromkeys(flows.names, pyramid[-1])
         outputs, side_outputs = {}, {}
@@ -137,6 +149,7 @@ class DualFlowSegmenter(keras.Model):
         self.lung_supervision = bool(lung_supervision)
         self.separable = bool(separable)
         self.deep_supervision = bool(deep_supervision)
+        self.as_released = bool(as_released)
         self.image_size = tuple(image_size)
 
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
@@ -209,7 +222,47 @@ class DualFlowSegmenter(keras.Model):
             "lung_supervision": self.lung_supervision,
             "separable": self.separable,
             "deep_supervision": self.deep_supervision,
+            "as_released": self.as_released,
         }
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str,
+        input_shape: Sequence[int | None] = (256, 256, 1),
+        encoder_weights: str | None = None,
+        **kwargs,
+    ) -> "DualFlowSegmenter":
+        """Builds a network by its name, with random decoder weights.
+
+        Args:
+            preset: `"co_era_net"`, the authors' network; `"poster_baseline"`,
+                `"poster_lung_region"`, `"poster_region_fusion_attention"` and
+                `"no_attention"`, the rows of the ablation on the same encoder;
+                `"xray"`, the bundled edge model.
+            input_shape: `(height, width, channels)` of the images.
+            encoder_weights: For all but `"xray"`: `None` (random),
+                `"imagenet"`, or a file (see `pyramid_encoder`).
+            **kwargs: Arguments of the constructor that replace the preset's.
+
+        Returns:
+            The network, not compiled.
+
+        Raises:
+            ValueError: If the preset is unknown, or what the constructor
+                raises.
+
+        Example:
+
+        >>> model = DualFlowSegmenter.from_preset("xray", (64, 64, 1))
+        >>> model.output_names
+        ['lung', 'infection']
+        """
+        arguments = preset_arguments(preset)
+        make_encoder = arguments.pop("make_encoder")
+        if "encoder" not in kwargs:
+            arguments["encoder"] = make_encoder(input_shape, encoder_weights)
+        return cls(**{**arguments, "name": preset, **kwargs})
 
     @classmethod
     def from_config(cls, config):
@@ -222,10 +275,10 @@ class DualFlowSegmenter(keras.Model):
 class _Flows:
     """Draws the same decode step into every flow, then the attention."""
 
-    def __init__(self, names, attention, separable):
+    def __init__(self, names, attention, options):
         self.names = names
         self.attention = attention
-        self.separable = separable
+        self.options = options
 
     def step(self, features, width, name):
         features = {
@@ -239,7 +292,7 @@ class _Flows:
             if self.attention == "region_fusion"
             else ops.ones_like(infection)
         )
-        attention = RegionFusionAttention(separable=self.separable, name=f"rfa_{name}")
+        attention = RegionFusionAttention(**self.options, name=f"rfa_{name}")
         return {**features, "infection": attention([lung, infection])}
 
     def join(self, features, skip, name):
@@ -256,13 +309,14 @@ class _Flows:
         }
 
     def _conv(self, x, width, name):
-        if self.separable:
+        separable = self.options["separable"]
+        if separable:
             x = keras.layers.DepthwiseConv2D(
                 3, padding="same", use_bias=False, name=f"{name}_depthwise"
             )(x)
         x = keras.layers.Conv2D(
             width,
-            1 if self.separable else 3,
+            1 if separable else 3,
             padding="same",
             use_bias=False,
             name=f"{name}_conv",

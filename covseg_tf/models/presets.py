@@ -1,0 +1,62 @@
+"""The networks that have a name."""
+
+from covseg_tf.models.edge_encoder import EdgeEncoder
+from covseg_tf.models.pyramid_encoder import pyramid_encoder
+
+
+def _co_era_net_encoder(input_shape, weights):
+    return pyramid_encoder("ConvNeXtSmall", input_shape, weights, normalize=True)
+
+
+def _xray_encoder(input_shape, weights):
+    if weights is not None:
+        raise ValueError(
+            "The encoder of the preset 'xray' has no weights of its own; leave "
+            f"`encoder_weights` out. Received: encoder_weights={weights!r}"
+        )
+    return EdgeEncoder(input_shape, stem_filters=16, filters=(24, 48, 96, 160))
+
+
+# Arguments of `DualFlowSegmenter`, beside `make_encoder(input_shape, weights)`.
+_PRESETS = {
+    "co_era_net": {"make_encoder": _co_era_net_encoder, "deep_supervision": True},
+    "poster_baseline": {
+        "make_encoder": _co_era_net_encoder,
+        "attention": "self",
+        "lung_supervision": False,
+        "deep_supervision": True,
+    },
+    "poster_lung_region": {
+        "make_encoder": _co_era_net_encoder,
+        "attention": "self",
+        "deep_supervision": True,
+    },
+    "poster_region_fusion_attention": {
+        "make_encoder": _co_era_net_encoder,
+        "attention": "region_fusion",
+        "deep_supervision": True,
+    },
+    "no_attention": {
+        "make_encoder": _co_era_net_encoder,
+        "attention": "none",
+        "deep_supervision": True,
+    },
+    "xray": {
+        "make_encoder": _xray_encoder,
+        "decoder_filters": (64, 48, 24),
+        "separable": True,
+    },
+}
+
+
+def preset_arguments(preset: str) -> dict:
+    """Returns the constructor arguments of a preset, and its `make_encoder`.
+
+    Raises:
+        ValueError: If there is no such preset.
+    """
+    if preset not in _PRESETS:
+        raise ValueError(
+            f"`preset` must be one of {sorted(_PRESETS)}. Received: {preset!r}"
+        )
+    return dict(_PRESETS[preset])
