@@ -26,7 +26,7 @@ from covseg_tf.data import load_sample, make_dataset, read_covid_qu_ex, split_sa
 from covseg_tf.deploy import check_parity, export_tflite, write_bundle
 from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.edge import PreprocessingSpec, Segmenter
-from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
     compile_segmenter,
     evaluate,
@@ -36,19 +36,10 @@ from covseg_tf.training import (
 )
 
 # (side in pixels, epochs, peak learning rate)
-STAGES = ((128, 12, 2e-3), (256, 17, 1e-3))
+STAGES = ((128, 45, 1.5e-3), (256, 50, 8e-4))
 QUICK_STAGES = ((64, 1, 2e-3), (96, 1, 1e-3))
 VALIDATION_SHARE = 0.1
 CALIBRATION_IMAGES = 200
-
-
-def build_model(side):
-    return DualFlowSegmenter(
-        EdgeEncoder((side, side, 1), stem_filters=16, filters=(24, 48, 96, 160)),
-        decoder_filters=(64, 48, 24),
-        separable=True,
-        name="xray",
-    )
 
 
 def train(options, stages, samples):
@@ -74,10 +65,10 @@ def train(options, stages, samples):
             warmup_target=learning_rate,
             warmup_steps=warmup,
         )
-        model = build_model(side)
+        model = DualFlowSegmenter.from_preset("xray", (side, side, 1))
         if weights is not None:
             model.load_weights(weights)
-        compile_segmenter(model, schedule)
+        compile_segmenter(model, schedule, weight_decay=0.01)
         print(f"Stage {side}x{side}: {epochs} epochs", flush=True)
         weights = fit_segmenter(
             model,
@@ -164,7 +155,7 @@ def parse(arguments):
     parser.add_argument("--data", required=True, type=pathlib.Path)
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("--test-split", default="Val", help="default: Val")
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="about a minute")
     return parser.parse_args(arguments)

@@ -12,6 +12,8 @@ PUBLIC = {
     "covseg_tf.layers": ["RegionFusionAttention"],
     "covseg_tf.losses": [
         "CombinedSegmentationLoss",
+        "SoftIoULoss",
+        "StructuralSimilarityLoss",
         "combined_segmentation_loss",
         "soft_iou_loss",
         "structural_similarity",
@@ -24,7 +26,7 @@ PUBLIC = {
         "image_scores",
         "summarize",
     ],
-    "covseg_tf.models": ["DualFlowSegmenter", "EdgeEncoder"],
+    "covseg_tf.models": ["DualFlowSegmenter", "EdgeEncoder", "pyramid_encoder"],
     "covseg_tf.data": [
         "Sample",
         "chest_augmentation",

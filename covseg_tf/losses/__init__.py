@@ -7,9 +7,13 @@ from covseg_tf.losses.functional import (
     structural_similarity,
     structural_similarity_loss,
 )
+from covseg_tf.losses.soft_iou_loss import SoftIoULoss
+from covseg_tf.losses.structural_similarity_loss import StructuralSimilarityLoss
 
 __all__ = [
     "CombinedSegmentationLoss",
+    "SoftIoULoss",
+    "StructuralSimilarityLoss",
     "combined_segmentation_loss",
     "soft_iou_loss",
     "structural_similarity",
