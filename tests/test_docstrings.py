@@ -21,12 +21,21 @@ PUBLIC = {
     ],
     "covseg_tf.metrics": [
         "DiceScore",
+        "FMeasure",
         "IoUScore",
         "MeanAbsoluteError",
+        "adaptive_f_measure",
+        "f_measure_curve",
         "image_scores",
         "summarize",
+        "summarize_f_measure",
     ],
-    "covseg_tf.models": ["DualFlowSegmenter", "EdgeEncoder", "pyramid_encoder"],
+    "covseg_tf.models": [
+        "DualFlowSegmenter",
+        "EdgeEncoder",
+        "pyramid_encoder",
+        "region_gates",
+    ],
     "covseg_tf.data": [
         "Sample",
         "chest_augmentation",

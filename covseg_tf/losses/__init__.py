@@ -7,8 +7,8 @@ from covseg_tf.losses.functional import (
     structural_similarity,
     structural_similarity_loss,
 )
-from covseg_tf.losses.soft_iou_loss import SoftIoULoss
-from covseg_tf.losses.structural_similarity_loss import StructuralSimilarityLoss
+from covseg_tf.losses.soft_iou import SoftIoULoss
+from covseg_tf.losses.ssim import StructuralSimilarityLoss
 
 __all__ = [
     "CombinedSegmentationLoss",

@@ -16,6 +16,8 @@ class PerImageMetric(keras.metrics.Metric):
             mask predicted empty has Dice and IoU 1, painted 0. `"lesions"`:
             only images whose mask is not empty count.
         name: Name of the metric.
+        score_shape: For subclasses: shape of one image's score. Defaults to
+            `()`, a number.
         **kwargs: Passed to `keras.metrics.Metric`.
 
     Raises:
@@ -27,6 +29,7 @@ class PerImageMetric(keras.metrics.Metric):
         threshold: float = 0.5,
         protocol: str = "all_images",
         name: str | None = None,
+        score_shape: tuple[int, ...] = (),
         **kwargs,
     ):
         super().__init__(name=name, **kwargs)
@@ -42,11 +45,13 @@ class PerImageMetric(keras.metrics.Metric):
         self.threshold = threshold
         self.protocol = protocol
         self._direction = "up"
-        self.total = self.add_variable((), initializer="zeros", name="total")
+        self.total = self.add_variable(
+            tuple(score_shape), initializer="zeros", name="total"
+        )
         self.count = self.add_variable((), initializer="zeros", name="count")
 
     def score(self, y_true, y_pred):
-        """Returns the score per image, `(batch,)`, of float32 maps."""
+        """Returns the score per image, `(batch, *score_shape)`, of float32 maps."""
         raise NotImplementedError
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -58,7 +63,8 @@ class PerImageMetric(keras.metrics.Metric):
             weight = weight * ops.cast(filled, "float32")
         if sample_weight is not None:
             weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
-        self.total.assign_add(ops.sum(weight * self.score(y_true, y_pred)))
+        scores = self.score(y_true, y_pred)
+        self.total.assign_add(ops.tensordot(weight, scores, axes=[[0], [0]]))
         self.count.assign_add(ops.sum(weight))
 
     def result(self):
