@@ -51,7 +51,7 @@ def tiny_model():
         separable=True,
     )
     rng = np.random.default_rng(0)
-    for _ in range(20):  # moving statistics that fit the activations
+    for _ in range(80):  # moving statistics that fit the activations
         model(rng.random((4, 64, 64, 1), dtype="float32"), training=True)
     return model
 

@@ -127,6 +127,18 @@ def test_training_dataset_differs_between_epochs_and_keeps_labels(phantom_data):
             assert set(np.unique(mask)) <= {0.0, 1.0}
 
 
+def test_empty_masks_can_weigh_less_in_the_infection_flow(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Val")
+    data = make_dataset(samples, SPEC, batch_size=len(samples), empty_weight=0.3)
+    ((_, masks, weights),) = data
+    filled = masks["infection"].numpy().any(axis=(1, 2, 3))
+    assert filled.sum() == 4
+    np.testing.assert_allclose(weights["infection"], np.where(filled, 1, 0.3))
+    assert set(weights["lung"].numpy()) == {1.0}
+
+
 def test_dataset_errors(phantom_data):
+    with pytest.raises(ValueError, match="empty_weight"):
+        make_dataset(read_covid_qu_ex(phantom_data, "Val"), SPEC, empty_weight=-1)
     with pytest.raises(ValueError, match="at least one batch"):
         make_dataset([], SPEC)

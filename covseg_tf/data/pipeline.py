@@ -16,6 +16,7 @@ def make_dataset(
     training: bool = False,
     seed: int = 0,
     cache: bool = True,
+    empty_weight: float | None = None,
 ) -> tf.data.Dataset:
     """Returns batches for `DualFlowSegmenter.fit` or `.evaluate`.
 
@@ -27,16 +28,24 @@ def make_dataset(
             partial batch dropped. Defaults to `False`.
         seed: Seed of the shuffling and the augmentation.
         cache: Keep the decoded pixels in memory (192 KB an image at 256x256).
+        empty_weight: If given, sample weights come third: what an image with
+            an empty infection mask counts in the infection loss. Below 1, the
+            network prefers a false alarm to a missed lesion. Defaults to
+            `None`.
 
     Returns:
         Dataset of `(image, {"lung": mask, "infection": mask})`; image float32
         `(batch, height, width, 1)`, grey levels times `spec.scale`; masks
-        float32 of the same shape, 0 or 1.
+        float32 of the same shape, 0 or 1. With `empty_weight`, a third dict of
+        weights `(batch,)`.
 
     Raises:
-        ValueError: If there is no sample, or fewer than one training batch;
-            and while iterating, what `load_sample` raises.
+        ValueError: If there is no sample, or fewer than one training batch, or
+            `empty_weight` is negative; and while iterating, what
+            `load_sample` raises.
     """
+    if empty_weight is not None and empty_weight < 0:
+        raise ValueError(f"`empty_weight` must be at least 0. Received: {empty_weight}")
     if not samples or (training and len(samples) < batch_size):
         raise ValueError(
             f"A dataset needs at least one batch of {batch_size} samples; lower "
@@ -72,7 +81,12 @@ def make_dataset(
                 {"images": images / unit, "segmentation_masks": masks}, training=True
             )
             images, masks = moved["images"] * unit, moved["segmentation_masks"]
-        return images, {"lung": masks[..., :1], "infection": masks[..., 1:]}
+        targets = {"lung": masks[..., :1], "infection": masks[..., 1:]}
+        if empty_weight is None:
+            return images, targets
+        filled = tf.reduce_any(targets["infection"] > 0, axis=(1, 2, 3))
+        weight = tf.where(filled, 1.0, empty_weight)
+        return images, targets, {"lung": tf.ones_like(weight), "infection": weight}
 
     dataset = dataset.map(unpack, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(2)

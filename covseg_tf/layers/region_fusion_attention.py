@@ -175,7 +175,7 @@ class RegionFusionAttention(keras.layers.Layer):
         return [
             *convolutions,
             keras.layers.BatchNormalization(
-                momentum=0.9, epsilon=1e-5, dtype=policy, name=named("norm")
+                momentum=0.97, epsilon=1e-5, dtype=policy, name=named("norm")
             ),
             keras.layers.ReLU(dtype=policy, name=named("relu")),
         ]

@@ -151,6 +151,20 @@ class DualFlowSegmenter(keras.Model):
         self.deep_supervision = bool(deep_supervision)
         self.as_released = bool(as_released)
         self.image_size = tuple(image_size)
+        self.total_stride = _stride(encoder.inputs[0], pyramid, 0)
+
+    def call(self, inputs, training=None, mask=None):
+        for size in getattr(inputs, "shape", (None,) * 4)[1:3]:
+            if size is not None and size % self.total_stride:
+                below = size // self.total_stride * self.total_stride
+                raise ValueError(
+                    f"Height and width must be multiples of {self.total_stride}; "
+                    f"the next valid sizes to {size} are "
+                    f"{max(below, self.total_stride)} and "
+                    f"{below + self.total_stride}. Resize or pad the images. "
+                    f"Received shape: {tuple(inputs.shape)}"
+                )
+        return super().call(inputs, training=training, mask=mask)
 
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
         """As `keras.Model.compile`; side outputs follow their flow.
@@ -296,17 +310,15 @@ class _Flows:
         return {**features, "infection": attention([lung, infection])}
 
     def join(self, features, skip, name):
-        return {
-            flow: keras.layers.Concatenate(name=f"{flow}_{name}_skip")(
-                [
-                    keras.layers.UpSampling2D(
-                        2, interpolation="bilinear", name=f"{flow}_{name}_up"
-                    )(x),
-                    skip,
-                ]
-            )
-            for flow, x in features.items()
-        }
+        joined = {}
+        for flow, x in features.items():
+            # float32: XLA has no gradient of a half-precision resize.
+            up = keras.layers.UpSampling2D(
+                2, interpolation="bilinear", dtype="float32", name=f"{flow}_{name}_up"
+            )(x)
+            concatenate = keras.layers.Concatenate(name=f"{flow}_{name}_skip")
+            joined[flow] = concatenate([up, skip])
+        return joined
 
     def _conv(self, x, width, name):
         separable = self.options["separable"]
@@ -322,7 +334,7 @@ class _Flows:
             name=f"{name}_conv",
         )(x)
         x = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
+            momentum=0.97, epsilon=1e-5, name=f"{name}_norm"
         )(x)
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
@@ -333,13 +345,14 @@ def _flow_of(output_name):
 
 def _head(x, image, pyramid, scale, name):
     # A 1x1 convolution and a bilinear upsampling commute, so the convolution
-    # comes first: the same map for 1/factor^2 of the arithmetic.
+    # comes first: the same map for 1/factor^2 of the arithmetic. The head is in
+    # float32 whatever the policy: losses and thresholds read it, and XLA on a
+    # CPU cannot compile the gradient of a one-channel half-precision 1x1.
     factor = _stride(image, pyramid, scale)
-    x = keras.layers.Conv2D(1, 1, name=f"{name}_logits")(x)
-    x = keras.layers.UpSampling2D(factor, interpolation="bilinear", name=f"{name}_up")(
-        x
-    )
-    # float32 whatever the policy: the losses and thresholds read it.
+    x = keras.layers.Conv2D(1, 1, dtype="float32", name=f"{name}_logits")(x)
+    x = keras.layers.UpSampling2D(
+        factor, interpolation="bilinear", dtype="float32", name=f"{name}_up"
+    )(x)
     return keras.layers.Activation("sigmoid", dtype="float32", name=name)(x)
 
 

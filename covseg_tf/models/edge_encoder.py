@@ -15,7 +15,7 @@ def _conv_norm_relu(x, filters, name, kernel_size=3, strides=1, relu=True):
         name=f"{name}_conv",
     )(x)
     x = keras.layers.BatchNormalization(
-        momentum=0.9, epsilon=1e-5, name=f"{name}_norm"
+        momentum=0.97, epsilon=1e-5, name=f"{name}_norm"
     )(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 

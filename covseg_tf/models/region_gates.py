@@ -37,7 +37,7 @@ def region_gates(model: keras.Model, images) -> dict[str, dict]:
             "there is no gate to show (attention='none'?)."
         )
     features = keras.Model(
-        model.inputs, {layer.name: layer.input for layer in attentions}
+        model.input, {layer.name: layer.input for layer in attentions}
     )(ops.convert_to_tensor(images), training=False)
     gates = {}
     for layer in attentions:
