@@ -20,6 +20,8 @@ from covseg_tf.losses import (
 from covseg_tf.metrics import DiceScore, FMeasure, IoUScore, MeanAbsoluteError
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, region_gates
 
+pytestmark = pytest.mark.backend
+
 # Arguments other than the defaults, for each public class.
 OBJECTS = [
     (

@@ -16,6 +16,8 @@ from covseg_tf.metrics import (
     summarize_f_measure,
 )
 
+pytestmark = pytest.mark.backend
+
 
 def of_pysodmetrics(masks, maps):
     """Returns maximum, mean and adaptive F-measure, and MAE."""

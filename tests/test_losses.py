@@ -16,6 +16,8 @@ from covseg_tf.losses import (
     structural_similarity_loss,
 )
 
+pytestmark = pytest.mark.backend
+
 
 def random_pair(rng, shape=(3, 24, 31, 1)):
     mask = (rng.random(shape) > 0.6).astype("float32")

@@ -10,6 +10,8 @@ from covseg_tf.metrics import (
     summarize,
 )
 
+pytestmark = pytest.mark.backend
+
 METRICS = {"dice": DiceScore, "iou": IoUScore, "mae": MeanAbsoluteError}
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from covseg_tf.layers import RegionFusionAttention
 
+pytestmark = pytest.mark.backend
+
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
