@@ -127,18 +127,20 @@ def test_training_dataset_differs_between_epochs_and_keeps_labels(phantom_data):
             assert set(np.unique(mask)) <= {0.0, 1.0}
 
 
-def test_empty_masks_can_weigh_less_in_the_infection_flow(phantom_data):
-    samples = read_covid_qu_ex(phantom_data, "Val")
-    data = make_dataset(samples, SPEC, batch_size=len(samples), empty_weight=0.3)
+def test_findings_can_weigh_differently_in_the_infection_flow(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Train")
+    kinds = {"Normal": 2.0, "Non-COVID": 0.25}
+    data = make_dataset(samples, SPEC, 12, training=True, finding_weights=kinds)
     ((_, masks, weights),) = data
     filled = masks["infection"].numpy().any(axis=(1, 2, 3))
-    assert filled.sum() == 4
-    np.testing.assert_allclose(weights["infection"], np.where(filled, 1, 0.3))
+    assert sorted(weights["infection"].numpy()) == [0.25] * 4 + [1] * 4 + [2] * 4
+    np.testing.assert_array_equal(weights["infection"].numpy() == 1, filled)
     assert set(weights["lung"].numpy()) == {1.0}
 
 
 def test_dataset_errors(phantom_data):
-    with pytest.raises(ValueError, match="empty_weight"):
-        make_dataset(read_covid_qu_ex(phantom_data, "Val"), SPEC, empty_weight=-1)
+    samples = read_covid_qu_ex(phantom_data, "Val")
+    with pytest.raises(ValueError, match="at least 0"):
+        make_dataset(samples, SPEC, finding_weights={"Normal": -1})
     with pytest.raises(ValueError, match="at least one batch"):
         make_dataset([], SPEC)

@@ -1,6 +1,6 @@
 """The tf.data pipeline from samples to training batches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -16,7 +16,7 @@ def make_dataset(
     training: bool = False,
     seed: int = 0,
     cache: bool = True,
-    empty_weight: float | None = None,
+    finding_weights: Mapping[str, float] | None = None,
 ) -> tf.data.Dataset:
     """Returns batches for `DualFlowSegmenter.fit` or `.evaluate`.
 
@@ -28,30 +28,30 @@ def make_dataset(
             partial batch dropped. Defaults to `False`.
         seed: Seed of the shuffling and the augmentation.
         cache: Keep the decoded pixels in memory (192 KB an image at 256x256).
-        empty_weight: If given, sample weights come third: what an image with
-            an empty infection mask counts in the infection loss. Below 1, the
-            network prefers a false alarm to a missed lesion. Defaults to
-            `None`.
+        finding_weights: If given, sample weights come third: what an image of
+            each finding counts in the infection loss; findings that are not
+            named count 1. Defaults to `None`.
 
     Returns:
         Dataset of `(image, {"lung": mask, "infection": mask})`; image float32
         `(batch, height, width, 1)`, grey levels times `spec.scale`; masks
-        float32 of the same shape, 0 or 1. With `empty_weight`, a third dict of
-        weights `(batch,)`.
+        float32 of the same shape, 0 or 1. With `finding_weights`, a third dict
+        of weights `(batch,)`.
 
     Raises:
-        ValueError: If there is no sample, or fewer than one training batch, or
-            `empty_weight` is negative; and while iterating, what
-            `load_sample` raises.
+        ValueError: If there is no sample, fewer than one training batch, or a
+            weight is negative; and while iterating, what `load_sample` raises.
     """
-    if empty_weight is not None and empty_weight < 0:
-        raise ValueError(f"`empty_weight` must be at least 0. Received: {empty_weight}")
+    weights = dict(finding_weights or {})
+    if any(weight < 0 for weight in weights.values()):
+        raise ValueError(f"`finding_weights` must be at least 0. Received: {weights}")
     if not samples or (training and len(samples) < batch_size):
         raise ValueError(
             f"A dataset needs at least one batch of {batch_size} samples; lower "
             f"the batch size. Received: {len(samples)} samples"
         )
     shape = (spec.height, spec.width, 3)
+    weight_of = tf.constant([weights.get(s.finding, 1.0) for s in samples], tf.float32)
 
     def read(index):
         def load(i):
@@ -59,7 +59,7 @@ def make_dataset(
             return tf.stack(planes, axis=-1)
 
         stacked = tf.py_function(load, [index], tf.uint8)
-        return tf.ensure_shape(stacked, shape)
+        return tf.ensure_shape(stacked, shape), tf.gather(weight_of, index)
 
     dataset = tf.data.Dataset.range(len(samples))
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
@@ -71,7 +71,7 @@ def make_dataset(
     dataset = dataset.batch(batch_size, drop_remainder=training)
     augment = chest_augmentation(seed) if training else None
 
-    def unpack(stacked):
+    def unpack(stacked, weight):
         stacked = tf.cast(stacked, tf.float32)
         images, masks = stacked[..., :1] * spec.scale, stacked[..., 1:]
         if augment is not None:
@@ -82,10 +82,8 @@ def make_dataset(
             )
             images, masks = moved["images"] * unit, moved["segmentation_masks"]
         targets = {"lung": masks[..., :1], "infection": masks[..., 1:]}
-        if empty_weight is None:
+        if finding_weights is None:
             return images, targets
-        filled = tf.reduce_any(targets["infection"] > 0, axis=(1, 2, 3))
-        weight = tf.where(filled, 1.0, empty_weight)
         return images, targets, {"lung": tf.ones_like(weight), "infection": weight}
 
     dataset = dataset.map(unpack, num_parallel_calls=tf.data.AUTOTUNE)

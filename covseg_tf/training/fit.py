@@ -37,6 +37,7 @@ def fit_segmenter(
     run_dir: str | pathlib.Path,
     epochs: int,
     monitor: str = "val_infection_dice",
+    mode: str = "max",
     tensorboard: bool = True,
     verbose: int | str = "auto",
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -53,8 +54,9 @@ def fit_segmenter(
         run_dir: Folder for `log.csv`, `tensorboard/`, `best.keras` and the
             backup; made if missing.
         epochs: Total number of epochs, resumed ones included.
-        monitor: The metric whose maximum marks the best checkpoint. Defaults
-            to Dice of the infection flow over all validation images.
+        monitor: What marks the best checkpoint. Defaults to Dice of the
+            infection flow over all validation images.
+        mode: `"max"` (default) or `"min"`: which end of `monitor` is best.
         tensorboard: Write TensorBoard logs. Defaults to `True`.
         verbose: As in `model.fit`.
         callbacks: More Keras callbacks.
@@ -68,9 +70,9 @@ def fit_segmenter(
     checkpoint = keras.callbacks.ModelCheckpoint(
         str(best),
         monitor=monitor,
-        mode="max",
+        mode=mode,
         save_best_only=True,
-        initial_value_threshold=_best_so_far(run_dir / "log.csv", monitor),
+        initial_value_threshold=_best_so_far(run_dir / "log.csv", monitor, mode),
     )
     callbacks = [
         *callbacks,
@@ -99,7 +101,7 @@ def fit_segmenter(
     return best
 
 
-def _best_so_far(log, monitor):
+def _best_so_far(log, monitor, mode):
     """The best value an interrupted run has logged, so it is not overwritten."""
     if not log.is_file():
         return None
@@ -107,4 +109,5 @@ def _best_so_far(log, monitor):
     if len(lines) < 2 or monitor not in lines[0].split(","):
         return None
     column = lines[0].split(",").index(monitor)
-    return max(float(line.split(",")[column]) for line in lines[1:])
+    values = [float(line.split(",")[column]) for line in lines[1:]]
+    return min(values) if mode == "min" else max(values)
