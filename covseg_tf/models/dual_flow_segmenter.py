@@ -194,6 +194,11 @@ class DualFlowSegmenter(keras.Model):
             }
         super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
 
+    def compile_from_config(self, config):
+        # Keras asks this of every model with its own `compile`.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):

@@ -1,0 +1,82 @@
+"""The benchmarks' counting, by hand and by TensorFlow's own profiler."""
+
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+import tensorflow as tf
+
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+
+FOLDER = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_macs_by_hand():
+    """A strided 3x3 from 2 to 5 channels on 8x8, then a depthwise 3x3."""
+    inputs = keras.Input((8, 8, 2))
+    x = keras.layers.Conv2D(5, 3, strides=2, padding="same")(inputs)
+    x = keras.layers.DepthwiseConv2D(3, padding="same")(x)
+    model = keras.Model(inputs, x)
+    assert load("networks").count_macs(model) == 16 * (9 * 2 * 5 + 9 * 5)
+
+
+def test_macs_agree_with_the_profiler():
+    """The profiler counts 2 operations per multiply-accumulate.
+
+    Without attention: TensorFlow pads a dilated convolution to whole blocks on a
+    CPU, and the profiler counts the padding.
+    """
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2 as freeze,
+    )
+
+    model = DualFlowSegmenter(
+        EdgeEncoder((64, 64, 1), 8, (16, 24, 32), (1, 1, 1)), attention="none"
+    )
+    spec = tf.TensorSpec((1, 64, 64, 1))
+    graph = freeze(tf.function(model).get_concrete_function(spec)).graph
+    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
+    profile = tf.compat.v1.profiler.profile(
+        graph,
+        options=tf.compat.v1.profiler.ProfileOptionBuilder(options)
+        .with_empty_output()
+        .with_accounted_types([".*[cC]onv2[dD].*"])
+        .select(["float_ops"])
+        .build(),
+    )
+    operations = profile.total_float_ops
+    macs = load("networks").count_macs(model)
+    assert operations / 2 == pytest.approx(macs, rel=1e-6)
+
+
+def test_networks_command_prints_four_rows(capsys):
+    assert load("networks").main(["--encoder", "xray", "--size", "64"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 6
+    assert "infection + 3 side heads" in lines[2]
+    assert "infection, lung + 6 side heads" in lines[4]
+
+
+def test_budget_command_measures(tiny_bundle):
+    """In a light process of its own: a child's peak starts at its parent's."""
+    words = ("--model", tiny_bundle, "--runs", "1")
+    result = subprocess.run(
+        [sys.executable, FOLDER / "edge_budget.py", *words],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode in (0, 1), result.stderr  # 1: over a limit
+    lines = [line.split() for line in result.stdout.strip().splitlines()]
+    values = {words[-3]: float(words[-4]) for words in lines}
+    assert set(values) == {"seconds", "megabytes", "milliseconds"}
+    assert 0 < values["megabytes"] <= 200
