@@ -46,6 +46,7 @@ PUBLIC = {
         "write_phantom_data",
     ],
     "covseg_tf.training": [
+        "average_checkpoints",
         "compile_segmenter",
         "evaluate",
         "fit_segmenter",
