@@ -41,6 +41,11 @@ def main(arguments=None):
             raise ValueError(f"{options.out}: already there; give another --out.")
         samples = read_covid_qu_ex(options.calibrate, "Train")
         model = keras.saving.load_model(options.model, compile=False)
+        if None in model.inputs[0].shape[1:3]:
+            raise ValueError(
+                f"{options.model}: takes images of any size; rebuild it with a fixed "
+                "input shape and load these weights."
+            )
         spec = PreprocessingSpec(*model.inputs[0].shape[1:3])
         picked = samples[:: max(1, len(samples) // IMAGES)]
         pixels = [load_sample(sample, spec)[0] for sample in picked]

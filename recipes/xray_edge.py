@@ -10,7 +10,7 @@ the same command goes on where it stopped.
 
 Stages: at 128x128, which costs a quarter; at 256x256; and two shorter ones that
 balance missed lesions against painted healthy films.
-Time: about 85 minutes on 2 CPU cores. Expected on Val (429 images), int8:
+Time: 97 minutes on 2 CPU cores that were shared. Expected on Val (429 images), int8:
 lung Dice 0.968; infection Dice 0.767 over images with infection; 86 % of the
 Normal films left empty.
 `--quick` is a run of about a minute that only shows that everything works.

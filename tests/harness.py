@@ -1,6 +1,6 @@
 """One call that puts a layer, loss, metric or model through what Keras expects.
 
-`check(make, arguments)` covers: config against the signature, JSON round trip,
+`check(cls, make_arguments)` covers: config against the signature, JSON round trip,
 build, symbolic and eager call, float32, mixed_float16 and mixed_bfloat16, XLA, a
 training step, `.keras` save and load with `safe_mode`, and TFLite.
 """
@@ -8,6 +8,8 @@ training step, `.keras` save and load with `safe_mode`, and TFLite.
 import inspect
 import json
 import pathlib
+import subprocess
+import sys
 import tempfile
 
 import keras
@@ -20,27 +22,27 @@ SIZE, CHANNELS = 32, 4
 _BASE = {"name", "dtype", "trainable", "reduction"}
 
 
-def check(cls, arguments=None, skip_tflite=False):
+def check(cls, make_arguments=dict):
     """Raises `AssertionError` or what Keras raises if `cls` is no good citizen.
 
     Args:
         cls: Layer, loss, metric or model class of the package.
-        arguments: Dict of constructor arguments, best all other than default.
-        skip_tflite: For what has no inference graph.
+        make_arguments: Function that gives the constructor's arguments, best
+            all other than default; called under each policy, so that a model
+            among them follows it.
     """
-    arguments = dict(arguments or {})
-    check_config(cls, arguments)
+    check_config(cls, make_arguments())
     for policy in POLICIES:
         keras.config.set_dtype_policy(policy)
         try:
-            model, loss, metrics = _model_around(cls, arguments)
+            model, loss, metrics = _model_around(cls, make_arguments())
         finally:
             keras.config.set_dtype_policy("float32")
         _check_outputs(model)
         _check_training(model, loss, metrics)
         if policy == "float32":
             again = _save_and_load(model)
-            if keras.backend.backend() == "tensorflow" and not skip_tflite:
+            if keras.backend.backend() == "tensorflow":
                 _check_tflite(again)
 
 
@@ -136,6 +138,24 @@ def _save_and_load(model):
     for one, other in zip(_flat(model(images())), _flat(again(images())), strict=True):
         np.testing.assert_array_equal(one, other)
     return again
+
+
+def check_in_a_new_process(model, inputs, folder):
+    """Saves the model; a fresh interpreter loads it and gives the same map."""
+    path, x, y = (folder / name for name in ("m.keras", "x.npy", "y.npy"))
+    model.save(path)
+    np.save(x, inputs)
+    np.save(y, ops.convert_to_numpy(model(inputs)["infection"]))
+    code = (
+        "import sys, numpy as np, keras, covseg_tf.models\n"
+        "model = keras.saving.load_model(sys.argv[1], safe_mode=True)\n"
+        "got = model(np.load(sys.argv[2]))['infection']\n"
+        "np.testing.assert_allclose(got, np.load(sys.argv[3]), atol=1e-6)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, path, x, y], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
 
 
 def _check_tflite(model):

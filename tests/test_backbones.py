@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import harness
 import keras
 import numpy as np
 import pytest
@@ -135,20 +136,7 @@ def test_convnext_network_is_saved_and_loaded_in_a_new_process(tmp_path):
         "p4_norm",
     ]
     model = DualFlowSegmenter(encoder, (4, 4, 4), separable=True)
-    path, x, y = (tmp_path / name for name in ("m.keras", "x.npy", "y.npy"))
-    model.save(path)
-    np.save(x, IMAGE[:, :32, :32])
-    np.save(y, ops.convert_to_numpy(model(IMAGE[:, :32, :32])["infection"]))
-    code = (
-        "import sys, numpy as np, keras, covseg_tf.models\n"
-        "model = keras.saving.load_model(sys.argv[1], safe_mode=True)\n"
-        "got = model(np.load(sys.argv[2]))['infection']\n"
-        "np.testing.assert_allclose(got, np.load(sys.argv[3]), atol=1e-6)\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, path, x, y], capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
+    harness.check_in_a_new_process(model, IMAGE[:, :32, :32], tmp_path)
 
 
 @pytest.mark.parametrize(

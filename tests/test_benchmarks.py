@@ -67,16 +67,12 @@ def test_networks_command_prints_four_rows(capsys):
     assert "infection, lung + 6 side heads" in lines[4]
 
 
-def test_budget_command_measures(tiny_bundle):
+def test_the_bundled_model_keeps_its_budget():
     """In a light process of its own: a child's peak starts at its parent's."""
-    words = ("--model", tiny_bundle, "--runs", "1")
     result = subprocess.run(
-        [sys.executable, FOLDER / "edge_budget.py", *words],
+        [sys.executable, FOLDER / "edge_budget.py", "--runs", "3"],
         capture_output=True,
         text=True,
     )
-    assert result.returncode in (0, 1), result.stderr  # 1: over a limit
-    lines = [line.split() for line in result.stdout.strip().splitlines()]
-    values = {words[-3]: float(words[-4]) for words in lines}
-    assert set(values) == {"seconds", "megabytes", "milliseconds"}
-    assert 0 < values["megabytes"] <= 200
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count("limit") == 3

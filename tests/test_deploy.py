@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from covseg_tf.deploy import check_parity, export_tflite, write_bundle
+from covseg_tf.deploy import check_parity, export_tflite, tflite, write_bundle
 from covseg_tf.deploy.tflite import operator_names
 from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom, load_bundle
 
@@ -85,6 +85,29 @@ def test_runtime_is_bit_exact_on_repeat_and_threads(tiny_bundle, phantoms):
 def test_export_refuses(tiny_model, spec, images, text):
     with pytest.raises(ValueError, match=text):
         export_tflite(tiny_model, spec, images)
+
+
+def test_the_guard_against_dead_tensors_reads_activations_alone(
+    tiny_bundle, monkeypatch
+):
+    """A 32-bit bias has a tiny scale by nature; an 8-bit tensor must not."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    data = load_bundle(tiny_bundle).model
+    scales = {schema.TensorType.INT8: [], schema.TensorType.INT32: []}
+    for tensor in tflite.read_schema(data).subgraphs[0].tensors:
+        scale = getattr(tensor.quantization, "scale", None)
+        if tensor.type in scales and scale is not None and len(scale) == 1:
+            scales[tensor.type].append(float(scale[0]))
+    bias, activation = (
+        min(scales[t]) for t in (schema.TensorType.INT32, schema.TensorType.INT8)
+    )
+    assert bias < activation
+    monkeypatch.setattr(tflite, "_SMALLEST_SCALE", (bias + activation) / 2)
+    tflite._check_result(data, SPEC)
+    monkeypatch.setattr(tflite, "_SMALLEST_SCALE", 1.01 * activation)
+    with pytest.raises(ValueError, match="always zero"):
+        tflite._check_result(data, SPEC)
 
 
 def test_export_needs_both_flows():

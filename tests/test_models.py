@@ -1,6 +1,4 @@
-import subprocess
-import sys
-
+import harness
 import keras
 import numpy as np
 import pytest
@@ -146,6 +144,27 @@ def test_deep_supervision_keeps_weights_that_are_given():
     )
 
 
+def test_deep_supervision_of_one_flow_only_and_refusals():
+    model = small(deep_supervision=True)
+    model.compile("sgd", loss={"infection": "mse"})
+    mask = (image(1) > 0.5).astype("float32")
+    masks = {"lung": mask, "infection": mask}
+    logs = model.evaluate(image(), masks, return_dict=True, verbose=0)
+    want = sum(
+        weight * np.square(ops.convert_to_numpy(model(image())[name]) - mask).mean()
+        for name, weight in (
+            ("infection", 1),
+            ("infection_side_1", 0.1),
+            ("infection_side_2", 0.1),
+        )
+    )
+    assert logs["loss"] == pytest.approx(want, rel=1e-3)
+    with pytest.raises(ValueError, match="loss_weights` a dict"):
+        model.compile("sgd", loss="mse", loss_weights=[1.0] * 6)
+    with pytest.raises(ValueError, match="one loss or a dict"):
+        model.compile("sgd", loss=["mse"] * 6)
+
+
 def test_inference_model_drops_side_heads_and_shares_weights():
     model = small(deep_supervision=True)
     inference = model.inference_model()
@@ -185,21 +204,7 @@ def test_one_step_of_fit_with_the_combined_loss_moves_every_flow():
 
 def test_save_and_load_in_a_new_process(tmp_path):
     model = small(separable=True, decoder_filters=(6, 4))
-    path, x, y = (tmp_path / name for name in ("m.keras", "x.npy", "y.npy"))
-    model.save(path)
-    np.save(x, image())
-    np.save(y, keras.ops.convert_to_numpy(model(image())["infection"]))
-    code = (
-        "import sys, numpy as np, keras, covseg_tf.models\n"
-        "model = keras.saving.load_model(sys.argv[1], safe_mode=True)\n"
-        "got = model(np.load(sys.argv[2]))['infection']\n"
-        "np.testing.assert_array_equal(got, np.load(sys.argv[3]))\n"
-        "assert model.get_config()['decoder_filters'] == (6, 4)\n"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", code, path, x, y], capture_output=True, text=True
-    )
-    assert result.returncode == 0, result.stderr
+    harness.check_in_a_new_process(model, image(), tmp_path)
 
 
 @pytest.mark.parametrize(

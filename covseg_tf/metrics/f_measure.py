@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from covseg_tf.metrics.f_measure_reference import BETA_SQUARED, LEVELS
 from covseg_tf.metrics.per_image_metric import PerImageMetric
 
 _MODES = ("max", "mean", "adaptive")
-_LEVELS = 256
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
@@ -40,7 +40,7 @@ class FMeasure(PerImageMetric):
     def __init__(
         self,
         mode: str = "max",
-        beta_squared: float = 0.3,
+        beta_squared: float = BETA_SQUARED,
         protocol: str = "lesions",
         name: str | None = None,
         **kwargs,
@@ -55,12 +55,11 @@ class FMeasure(PerImageMetric):
         super().__init__(
             protocol=protocol,
             name=name or f"f_{mode}",
-            score_shape=() if mode == "adaptive" else (_LEVELS,),
+            score_shape=() if mode == "adaptive" else (LEVELS,),
             **kwargs,
         )
         self.mode = mode
         self.beta_squared = beta_squared
-        self._direction = "up"
 
     def score(self, y_true, y_pred):
         count = y_pred.shape[1] * y_pred.shape[2] * y_pred.shape[3]
@@ -107,12 +106,12 @@ class FMeasure(PerImageMetric):
 def _count_at_or_above(level, weight):
     """Pixels (or their weight) per image at or above each level, (batch, 256)."""
     images = ops.shape(level)[0]
-    ids = level + _LEVELS * ops.expand_dims(ops.arange(images, dtype="int32"), -1)
+    ids = level + LEVELS * ops.expand_dims(ops.arange(images, dtype="int32"), -1)
     weight = ops.ones_like(level, dtype="float32") if weight is None else weight
     counts = ops.segment_sum(
         ops.reshape(weight, (-1,)),
         ops.reshape(ids, (-1,)),
-        num_segments=images * _LEVELS,
+        num_segments=images * LEVELS,
     )
-    counts = ops.reshape(counts, (-1, _LEVELS))
+    counts = ops.reshape(counts, (-1, LEVELS))
     return ops.flip(ops.cumsum(ops.flip(counts, axis=1), axis=1), axis=1)

@@ -103,7 +103,8 @@ def summarize_f_measure(
         if protocol == "all_images" or np.any(mask)
     ]
     if not pairs:
-        names = ("f_max", "f_max_threshold", "f_mean", "f_adaptive")
+        means = ("f_max", "f_mean", "f_adaptive")
+        names = (*means, *(f"{name}_std" for name in means), "f_max_threshold")
         return {"images": 0, **dict.fromkeys(names, float("nan"))}
     curves = np.array([f_measure_curve(m, p, beta_squared) for m, p in pairs])
     adaptive = np.array([adaptive_f_measure(m, p, beta_squared) for m, p in pairs])

@@ -112,7 +112,6 @@ class DualFlowSegmenter(keras.Model):
         filters = _check_decoder_filters(decoder_filters, pyramid)
 
         # === Layers and graph ===
-        image_size = encoder.inputs[0].shape[1:3]
         flows = _Flows(
             names=("lung", "infection")
             if lung_supervision or attention == "region_fusion"
@@ -150,7 +149,6 @@ class DualFlowSegmenter(keras.Model):
         self.separable = bool(separable)
         self.deep_supervision = bool(deep_supervision)
         self.as_released = bool(as_released)
-        self.image_size = tuple(image_size)
         self.total_stride = _stride(encoder.inputs[0], pyramid, 0)
 
     def call(self, inputs, training=None, mask=None):
@@ -176,14 +174,30 @@ class DualFlowSegmenter(keras.Model):
             loss_weights: Dict from output to weight, or `None` for ones. A
                 side output that is not named has 0.1 times its flow's.
             **kwargs: Passed to `keras.Model.compile`.
+
+        Raises:
+            ValueError: If, with deep supervision, `loss` is a list or
+                `loss_weights` no dict.
         """
         if self.deep_supervision and loss is not None:
-            given = loss if isinstance(loss, dict) else {}
+            if isinstance(loss, (list, tuple)) or not isinstance(
+                loss_weights or {}, dict
+            ):
+                raise ValueError(
+                    "With deep_supervision=True, `loss` must be one loss or a dict "
+                    "by output name, and `loss_weights` a dict or None. Received: "
+                    f"loss={loss}, loss_weights={loss_weights}"
+                )
+            given = (
+                loss
+                if isinstance(loss, dict)
+                else dict.fromkeys(self.output_names, loss)
+            )
             loss = {
-                name: given.get(name, given.get(_flow_of(name), loss))
+                name: given.get(name, given.get(_flow_of(name)))
                 for name in self.output_names
             }
-            given = dict(loss_weights or {})
+            given = loss_weights or {}
             loss_weights = {
                 name: given.get(
                     name,

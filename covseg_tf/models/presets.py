@@ -31,11 +31,6 @@ _PRESETS = {
         "attention": "self",
         "deep_supervision": True,
     },
-    "poster_region_fusion_attention": {
-        "make_encoder": _co_era_net_encoder,
-        "attention": "region_fusion",
-        "deep_supervision": True,
-    },
     "no_attention": {
         "make_encoder": _co_era_net_encoder,
         "attention": "none",
@@ -47,6 +42,7 @@ _PRESETS = {
         "separable": True,
     },
 }
+_PRESETS["poster_region_fusion_attention"] = _PRESETS["co_era_net"]
 
 
 def preset_arguments(preset: str) -> dict:

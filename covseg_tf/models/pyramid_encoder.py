@@ -55,8 +55,9 @@ def pyramid_encoder(
 
     Returns:
         A functional model from `image` to a list of features at strides 4, 8,
-        16 and 32 (those that the backbone has), fine to coarse. A batch
-        normalization momentum above 0.99 is lowered to 0.9.
+        16 and 32 (those that the backbone has), fine to coarse. In a named
+        architecture a batch normalization momentum above 0.99 is lowered to
+        0.9; an instance is left as it is.
 
     Raises:
         ValueError: If the name is unknown, the shape does not fit, or the
@@ -82,9 +83,6 @@ def pyramid_encoder(
         features = _instance(backbone)
         scale, offset = value_range[1] - value_range[0], value_range[0]
         name = backbone.name
-    for layer in features.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.momentum > 0.99:
-            layer.momentum = _MOMENTUM
 
     x = inputs = keras.Input(input_shape, name="image")
     channels = features.inputs[0].shape[-1]
@@ -93,9 +91,12 @@ def pyramid_encoder(
     x = keras.layers.Rescaling(scale, offset, name="value_range")(x)
     levels = features(x)
     if normalize:
+        norms = [
+            x for x in features.layers if isinstance(x, keras.layers.LayerNormalization)
+        ]
         levels = [
             level
-            if _is_normalized(inner)
+            if any(inner is norm.output for norm in norms)
             else keras.layers.LayerNormalization(epsilon=1e-6, name=f"p{i}_norm")(level)
             for i, (level, inner) in enumerate(
                 zip(levels, features.outputs, strict=True), start=2
@@ -113,6 +114,9 @@ def _application(name, input_shape, weights):
     constructor = getattr(keras.applications, name)
     shape = (*input_shape[:2], 3)
     model = constructor(include_top=False, weights=weights, input_shape=shape)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.momentum > 0.99:
+            layer.momentum = _MOMENTUM
     # Strides are read off static sizes; a twin has the same order of layers.
     twin = model
     if None in input_shape:
@@ -142,10 +146,6 @@ def _instance(backbone):
             f"P2 to P5. Received: {type(backbone).__name__}"
         )
     return keras.Model(backbone.inputs, levels, name=backbone.name)
-
-
-def _is_normalized(tensor):
-    return isinstance(tensor._keras_history.operation, keras.layers.LayerNormalization)
 
 
 def _check_shape(input_shape):
