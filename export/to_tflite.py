@@ -6,7 +6,7 @@
 DIR has the layout of the COVID-QU-Ex download; about 200 of its Train images
 calibrate the integers. The bundle's card names the model file and holds no
 scores: measure it with a recipe, and put the numbers there.
-Time: about a minute on 2 CPU cores.
+Time: about 20 seconds on 2 CPU cores.
 """
 
 import argparse
