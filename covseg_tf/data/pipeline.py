@@ -1,10 +1,13 @@
 """The tf.data pipeline from samples to training batches."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from covseg_tf.data.augmentation import chest_augmentation
+from covseg_tf.data.augmentation import SeededPipeline, chest_augmentation
 from covseg_tf.data.sample import Sample, load_sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
@@ -17,6 +20,8 @@ def make_dataset(
     seed: int = 0,
     cache: bool = True,
     finding_weights: Mapping[str, float] | None = None,
+    first_epoch: int = 0,
+    augmentation: keras.layers.Pipeline | None = None,
 ) -> tf.data.Dataset:
     """Returns batches for `DualFlowSegmenter.fit` or `.evaluate`.
 
@@ -26,11 +31,17 @@ def make_dataset(
         batch_size: Images per batch. Defaults to 16.
         training: If `True`: shuffled anew every epoch, augmented, the last
             partial batch dropped. Defaults to `False`.
-        seed: Seed of the shuffling and the augmentation.
+        seed: Seed of the shuffling and the augmentation. A training batch is a
+            function of the seed, the epoch and its number within the epoch.
         cache: Keep the decoded pixels in memory (192 KB an image at 256x256).
         finding_weights: If given, sample weights come third: what an image of
             each finding counts in the infection loss; findings that are not
             named count 1. Defaults to `None`.
+        first_epoch: Number of the epoch that the first iteration over the
+            dataset gives, from 0; each iteration is the next epoch. A resumed
+            training passes `resume_epoch(run_dir)`.
+        augmentation: What a training batch goes through; defaults to
+            `chest_augmentation()`. An empty pipeline switches it off.
 
     Returns:
         Dataset of `(image, {"lung": mask, "infection": mask})`; image float32
@@ -50,41 +61,68 @@ def make_dataset(
             f"A dataset needs at least one batch of {batch_size} samples; lower "
             f"the batch size. Received: {len(samples)} samples"
         )
-    shape = (spec.height, spec.width, 3)
-    weight_of = tf.constant([weights.get(s.finding, 1.0) for s in samples], tf.float32)
+    weight_of = np.array([weights.get(s.finding, 1.0) for s in samples], np.float32)
+    load = _Loader(samples, spec, cache)
+    shape = (None, spec.height, spec.width, 3)
 
-    def read(index):
-        def load(i):
-            planes = load_sample(samples[int(i)], spec)
-            return tf.stack(planes, axis=-1)
+    def read(index, batch_seed):
+        stacked = tf.numpy_function(load, [index], tf.uint8, stateful=False)
+        return tf.ensure_shape(stacked, shape), tf.gather(weight_of, index), batch_seed
 
-        stacked = tf.py_function(load, [index], tf.uint8)
-        return tf.ensure_shape(stacked, shape), tf.gather(weight_of, index)
-
-    dataset = tf.data.Dataset.range(len(samples))
-    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    if cache:
-        dataset = dataset.cache()
-    if training:
-        # After the cache, which keeps the pixels; so every epoch has its order.
-        dataset = dataset.shuffle(len(samples), seed=seed)
-    dataset = dataset.batch(batch_size, drop_remainder=training)
-    augment = chest_augmentation(seed) if training else None
-
-    def unpack(stacked, weight):
+    def unpack(stacked, weight, batch_seed):
         stacked = tf.cast(stacked, tf.float32)
         images, masks = stacked[..., :1] * spec.scale, stacked[..., 1:]
         if augment is not None:
             # The layers speak of [0, 1] whatever the network's scale is.
             unit = 255.0 * spec.scale
-            moved = augment(
-                {"images": images / unit, "segmentation_masks": masks}, training=True
-            )
+            data = {"images": images / unit, "segmentation_masks": masks}
+            moved = augment(data, batch_seed)
             images, masks = moved["images"] * unit, moved["segmentation_masks"]
         targets = {"lung": masks[..., :1], "infection": masks[..., 1:]}
         if finding_weights is None:
             return images, targets
         return images, targets, {"lung": tf.ones_like(weight), "infection": weight}
 
+    augment = SeededPipeline(augmentation or chest_augmentation()) if training else None
+    dataset = _batches(len(samples), batch_size, training, seed, first_epoch)
+    dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.map(unpack, num_parallel_calls=tf.data.AUTOTUNE)
     return dataset.prefetch(2)
+
+
+class _Loader:
+    """Stacks samples to `(batch, height, width, 3)`, each decoded once."""
+
+    def __init__(self, samples, spec, cache):
+        self._samples, self._spec = samples, spec
+        self._kept = {} if cache else None
+
+    def __call__(self, indices):
+        return np.stack([self._one(int(index)) for index in indices])
+
+    def _one(self, index):
+        if self._kept is not None and index in self._kept:
+            return self._kept[index]
+        planes = np.stack(load_sample(self._samples[index], self._spec), axis=-1)
+        if self._kept is not None:
+            self._kept[index] = planes
+        return planes
+
+
+def _batches(count, batch_size, training, seed, first_epoch):
+    """Indices and a seed per batch; each iteration of the dataset is an epoch."""
+    epochs = itertools.count(first_epoch)
+
+    def generate():
+        order = np.arange(count)
+        rng = np.random.default_rng([seed, next(epochs)])
+        if training:
+            rng.shuffle(order)
+        for start in range(0, steps * batch_size, batch_size):
+            batch_seed = rng.integers(2**31 - 1, size=2, dtype=np.int32)
+            yield order[start : start + batch_size], batch_seed
+
+    steps = count // batch_size if training else -(-count // batch_size)
+    signature = (tf.TensorSpec((None,), tf.int64), tf.TensorSpec((2,), tf.int32))
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps))

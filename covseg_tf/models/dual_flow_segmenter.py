@@ -226,8 +226,13 @@ class DualFlowSegmenter(keras.Model):
         )
 
     def _per_output(self, values):
-        """Gives every side output the value of its flow, in a dict of values."""
-        if not (self.deep_supervision and isinstance(values, dict)):
+        """Side outputs take their flow's value; lung masks go where lungs are seen."""
+        if not isinstance(values, dict):
+            return values
+        if not self.lung_supervision:
+            # So that one dataset of both masks trains every row of the ablation.
+            values = {k: v for k, v in values.items() if _flow_of(k) != "lung"}
+        if not self.deep_supervision:
             return values
         return {
             name: values.get(name, values.get(_flow_of(name)))

@@ -1,6 +1,9 @@
 """Compile and fit a dual-flow network, resumable after a kill."""
 
+import csv
+import json
 import pathlib
+import time
 from collections.abc import Sequence
 
 import keras
@@ -10,23 +13,37 @@ from covseg_tf.metrics import DiceScore
 
 
 def compile_segmenter(
-    model: keras.Model, learning_rate, weight_decay: float = 1e-4
+    model: keras.Model,
+    learning_rate,
+    weight_decay: float = 1e-4,
+    jit_compile: bool | str = "auto",
 ) -> None:
     """Compiles with AdamW, and the combined loss and Dice on every flow.
+
+    The logs have `infection_dice`, `infection_dice_lesions` and, where the model
+    has a lung output, `lung_dice`; with `val_` before them for validation.
 
     Args:
         model: A `DualFlowSegmenter`.
         learning_rate: Float or Keras schedule.
         weight_decay: Decoupled weight decay. Defaults to 1e-4.
+        jit_compile: As in `keras.Model.compile`: XLA or not. Defaults to
+            `"auto"`, which leaves it out on a CPU, where it is slower.
     """
     flows = [name for name in model.output_names if "_side_" not in name]
+    # Keras puts the output's name before a metric's, unless there is one output.
+    prefix = f"{flows[0]}_" if len(model.output_names) == 1 else ""
     model.compile(
         optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay),
         loss={flow: CombinedSegmentationLoss() for flow in flows},
         metrics={
-            flow: [DiceScore(), DiceScore(protocol="lesions", name="dice_lesions")]
+            flow: [
+                DiceScore(name=f"{prefix}dice"),
+                DiceScore(protocol="lesions", name=f"{prefix}dice_lesions"),
+            ]
             for flow in flows
         },
+        jit_compile=jit_compile,
     )
 
 
@@ -38,6 +55,7 @@ def fit_segmenter(
     epochs: int,
     monitor: str = "val_infection_dice",
     mode: str = "max",
+    patience: int | None = None,
     tensorboard: bool = True,
     verbose: int | str = "auto",
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -57,6 +75,8 @@ def fit_segmenter(
         monitor: What marks the best checkpoint. Defaults to Dice of the
             infection flow over all validation images.
         mode: `"max"` (default) or `"min"`: which end of `monitor` is best.
+        patience: Stop after so many epochs without a better `monitor`; a
+            resumed run counts on. `None` (default) trains all epochs.
         tensorboard: Write TensorBoard logs. Defaults to `True`.
         verbose: As in `model.fit`.
         callbacks: More Keras callbacks.
@@ -66,20 +86,27 @@ def fit_segmenter(
     """
     run_dir = pathlib.Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    best = run_dir / "best.keras"
+    best, log = run_dir / "best.keras", run_dir / "log.csv"
+    if _has_stopped(_logged(log, monitor), mode, patience):
+        return best
     checkpoint = keras.callbacks.ModelCheckpoint(
         str(best),
         monitor=monitor,
         mode=mode,
         save_best_only=True,
-        initial_value_threshold=_best_so_far(run_dir / "log.csv", monitor, mode),
+        initial_value_threshold=_best_so_far(log, monitor, mode),
     )
     callbacks = [
         *callbacks,
+        _Seconds(),
         checkpoint,
-        keras.callbacks.CSVLogger(str(run_dir / "log.csv"), append=True),
+        keras.callbacks.CSVLogger(str(log), append=True),
         keras.callbacks.TerminateOnNaN(),
     ]
+    if patience is not None:
+        callbacks.append(
+            _ResumedEarlyStopping(log, monitor=monitor, mode=mode, patience=patience)
+        )
     if tensorboard:
         callbacks.append(
             keras.callbacks.TensorBoard(str(run_dir / "tensorboard"), write_graph=False)
@@ -101,13 +128,62 @@ def fit_segmenter(
     return best
 
 
+def resume_epoch(run_dir: str | pathlib.Path) -> int:
+    """Returns the epoch at which `fit_segmenter` would go on, from 0.
+
+    Pass it to `make_dataset(first_epoch=...)`, and a resumed training sees the
+    batches that an unbroken one would have seen.
+
+    Args:
+        run_dir: Folder of the run; it need not exist.
+    """
+    metadata = pathlib.Path(run_dir) / "backup" / "training_metadata.json"
+    if not metadata.is_file():
+        return 0
+    # Keras writes the epoch that comes next.
+    return int(json.loads(metadata.read_text())["epoch"])
+
+
+class _Seconds(keras.callbacks.Callback):
+    """Logs what an epoch took, so that a resumed run still knows its time."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = round(time.monotonic() - self._start, 2)
+
+
+class _ResumedEarlyStopping(keras.callbacks.EarlyStopping):
+    """Early stopping that has seen the epochs of the interrupted run."""
+
+    def __init__(self, log, **kwargs):
+        super().__init__(**kwargs)
+        self._log = log
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        for epoch, value in enumerate(_logged(self._log, self.monitor)):
+            self.on_epoch_end(epoch, {self.monitor: value})
+
+
+def _has_stopped(values, mode, patience):
+    if patience is None or not values:
+        return False
+    best = values.index(max(values) if mode == "max" else min(values))
+    return len(values) - 1 - best >= patience
+
+
 def _best_so_far(log, monitor, mode):
     """The best value an interrupted run has logged, so it is not overwritten."""
-    if not log.is_file():
+    values = _logged(log, monitor)
+    if not values:
         return None
-    lines = log.read_text().splitlines()
-    if len(lines) < 2 or monitor not in lines[0].split(","):
-        return None
-    column = lines[0].split(",").index(monitor)
-    values = [float(line.split(",")[column]) for line in lines[1:]]
     return min(values) if mode == "min" else max(values)
+
+
+def _logged(log, monitor):
+    if not log.is_file():
+        return []
+    with log.open(newline="") as stream:
+        return [float(row[monitor]) for row in csv.DictReader(stream) if monitor in row]

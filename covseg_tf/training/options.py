@@ -1,0 +1,183 @@
+"""The options of a recipe: a frozen dataclass, and its command line."""
+
+import argparse
+import dataclasses
+import difflib
+import pathlib
+import sys
+import typing
+from collections.abc import Sequence
+
+
+def option(help: str, default=dataclasses.MISSING) -> typing.Any:
+    """Returns a dataclass field with a line of help.
+
+    Args:
+        help: Its line in `--help`.
+        default: Its default; without one the option must be given.
+    """
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every recipe can be told.
+
+    Attributes:
+        data: Folder of the data set.
+        out: Folder of the run; an interrupted run in it is resumed.
+        batch_size: Images per step over all devices; at least 1.
+        seed: Seed of weights, order and augmentation; at least 0.
+        quick: A run of about a minute that only shows that everything works.
+        mixed_precision: Compute in half precision.
+        jit_compile: Compile the step with XLA.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    data: pathlib.Path = option("folder of the data set")
+    out: pathlib.Path = option("folder of the run; an interrupted run is resumed")
+    batch_size: int = option("images per step", 8)
+    seed: int = option("seed of weights, order and augmentation", 0)
+    quick: bool = option("about a minute, to see that everything works", False)
+    mixed_precision: bool = option("compute in half precision", False)
+    jit_compile: bool = option("compile the step with XLA", False)
+
+    def __post_init__(self):
+        self._at_least("batch_size", 1)
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"`seed` must be in [0, 2**32). Received: {self.seed}")
+
+    def _at_least(self, name, low):
+        value = getattr(self, name)
+        if value < low:
+            raise ValueError(f"`{name}` must be at least {low}. Received: {value}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingOptions(RunOptions):
+    """The options of a recipe that trains one network in one go.
+
+    A recipe subclasses it to change a default or to add options of its own.
+
+    Attributes:
+        epochs: Epochs to train, resumed ones included; at least 1.
+        learning_rate: Peak of the schedule; positive.
+        patience: Epochs without a better validation score before training
+            stops; 0 (default) never stops early.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    epochs: int = option("epochs to train", 40)
+    learning_rate: float = option("peak of the schedule", 1e-3)
+    patience: int = option("stop after so many epochs without gain; 0: never", 0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._at_least("epochs", 1)
+        self._at_least("patience", 0)
+        if not self.learning_rate > 0:
+            raise ValueError(
+                f"`learning_rate` must be positive. Received: {self.learning_rate}"
+            )
+
+
+OptionsT = typing.TypeVar("OptionsT")
+
+
+def parse_options(
+    options_class: type[OptionsT],
+    description: str,
+    arguments: Sequence[str] | None = None,
+) -> OptionsT:
+    """Fills a dataclass of options from the command line.
+
+    Every field is a flag: `batch_size: int` is `--batch-size N`, a `bool` field
+    is a switch, a `tuple[str, ...]` takes several words, `T | None` is as `T`.
+    Nothing is guessed: a
+    flag must be spelled in full.
+
+    Args:
+        options_class: A dataclass, for example `TrainingOptions`.
+        description: The recipe's docstring, for `--help`.
+        arguments: Command-line words; `None` takes those of the process.
+
+    Returns:
+        The options.
+
+    Raises:
+        SystemExit: With exit code 2 and one line on stderr, if a flag is
+            unknown (the nearest spelling is named), lacks, or has a bad value.
+    """
+    parser = _Parser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    types = typing.get_type_hints(options_class)
+    for field in dataclasses.fields(options_class):
+        _add(parser, field, types[field.name])
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(_unknown(parser, unknown[0]))
+    try:
+        return options_class(**vars(options))
+    except ValueError as error:
+        parser.error(str(error))
+
+
+class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args=None, namespace=None):
+        # A misspelled flag is named before those that it makes look missing.
+        words = sys.argv[1:] if args is None else list(map(str, args))
+        for word in words:
+            flag = word.split("=")[0]
+            if flag.startswith("--") and flag not in self._option_string_actions:
+                self.error(_unknown(self, flag))
+        return super().parse_known_args(words, namespace)
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def _add(parser, field, kind):
+    flag = "--" + field.name.replace("_", "-")
+    text = field.metadata.get("help", "")
+    if kind is bool:
+        parser.add_argument(flag, action="store_true", help=text)
+        return
+    required = field.default is dataclasses.MISSING
+    if not required:
+        shown = field.default
+        if isinstance(shown, tuple):
+            shown = " ".join(map(str, shown))
+        text += f" (default: {shown})"
+    if type(None) in typing.get_args(kind):  # T | None
+        kind = typing.get_args(kind)[0]
+        text = text.removesuffix(" (default: None)")
+    several = typing.get_origin(kind) is tuple
+    parser.add_argument(
+        flag,
+        type=typing.get_args(kind)[0] if several else kind,
+        action=_Tuple if several else "store",
+        nargs="+" if several else None,
+        required=required,
+        default=None if required else field.default,
+        help=text,
+    )
+
+
+class _Tuple(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, tuple(values))
+
+
+def _unknown(parser, word):
+    flag = word.split("=")[0]
+    flags = [f for f in parser._option_string_actions if f.startswith("--")]
+    near = difflib.get_close_matches(flag, flags, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else "see --help."
+    return f"unknown option {flag}; {hint}"

@@ -1,0 +1,41 @@
+"""What a recipe does before it builds its network."""
+
+import keras
+
+from covseg_tf.training.options import RunOptions
+
+
+def set_up(options: RunOptions) -> None:
+    """Seeds the process and sets its precision.
+
+    Half precision means bfloat16, which needs no loss scaling: NVIDIA GPUs from
+    Ampere on compute it, others and CPUs run it without a gain in speed.
+
+    Args:
+        options: `seed` and `mixed_precision` are read.
+    """
+    keras.utils.set_random_seed(options.seed)
+    policy = "mixed_bfloat16" if options.mixed_precision else "float32"
+    keras.mixed_precision.set_global_policy(policy)
+
+
+def warmup_cosine(
+    peak: float, steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a linear warm-up to a peak, then half a cosine to 1 % of it.
+
+    Source: Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with
+    Warm Restarts", without restarts.
+
+    Args:
+        peak: Highest learning rate.
+        steps: Steps of the training; the first fifth, at most 200, warm up.
+    """
+    warmup = min(200, steps // 5)
+    return keras.optimizers.schedules.CosineDecay(
+        peak / 10,
+        decay_steps=max(1, steps - warmup),
+        alpha=0.01,
+        warmup_target=peak,
+        warmup_steps=warmup,
+    )
