@@ -24,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command-line words; `None` takes those of the process.
 
     Returns:
-        Exit code: 0 done; 1 no image could be read, or a file not written; 2
-        bad usage or input; 130 interrupted.
+        Exit code: 0 done; 1 no image could be read, the data have faults, or a
+        file not written; 2 bad usage or input; 130 interrupted.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -73,6 +73,23 @@ def _parser():
 
     models = commands.add_parser("models", help="list the bundled models")
     models.set_defaults(run=_models)
+
+    data = commands.add_parser("data", help="look at a data set")
+    data_commands = data.add_subparsers(
+        dest="data_command", required=True, metavar="COMMAND"
+    )
+    check = data_commands.add_parser("check", help="report faults, draw samples")
+    check.add_argument("path", metavar="PATH", help="the data set's folder")
+    check.add_argument(
+        "--out", default="covseg-data-check", help="default: covseg-data-check"
+    )
+    check.add_argument(
+        "--limit", type=int, metavar="N", help="images per split and finding"
+    )
+    check.add_argument(
+        "--force", action="store_true", help="replace an earlier sheet in --out"
+    )
+    check.set_defaults(command="data check", run=_data_check)
     return parser
 
 
@@ -145,6 +162,31 @@ def _models(options):
         size = len(bundle.model) / 2**20
         print(f"{name}  {size:.2f} MiB  {bundle.folder}")
     return 0
+
+
+def _data_check(options):
+    import cv2
+
+    from covseg_tf.data import check_data, draw_contact_sheet
+
+    out = pathlib.Path(options.out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; give a folder for the contact sheet.")
+    if out.is_dir() and any(out.iterdir()) and not options.force:
+        raise ValueError(
+            f"{out}: exists and is not empty; give another folder or add --force."
+        )
+    report = check_data(options.path, options.limit)
+    print(report.to_text())
+    if report.images:
+        groups = {split or "all": drawn for split, drawn in report.samples.items()}
+        title = f"covseg data check: {report.root.resolve().name}"
+        sheet = out / "contact_sheet.png"
+        out.mkdir(parents=True, exist_ok=True)
+        picture = draw_contact_sheet(groups, title)
+        sheet.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        print(f"\nContact sheet: {sheet}")
+    return 1 if report.faults else 0
 
 
 if __name__ == "__main__":

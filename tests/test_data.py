@@ -1,10 +1,12 @@
 import cv2
+import keras
 import numpy as np
 import pytest
 
 from covseg_tf.data import (
     Sample,
     chest_augmentation,
+    keras_cv_augmentation,
     load_sample,
     make_dataset,
     read_covid_qu_ex,
@@ -125,6 +127,81 @@ def test_training_dataset_differs_between_epochs_and_keeps_labels(phantom_data):
         assert 0 <= images.numpy().min() <= images.numpy().max() <= 1
         for mask in masks.values():
             assert set(np.unique(mask)) <= {0.0, 1.0}
+
+
+def test_a_training_batch_is_a_function_of_seed_epoch_and_number(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Train")
+
+    def epochs(count, **arguments):
+        data = make_dataset(samples, SPEC, 3, training=True, **arguments)
+        return [[(i.numpy(), m["lung"].numpy()) for i, m in data] for _ in range(count)]
+
+    def same(one, other):
+        return all(
+            np.array_equal(a, b)
+            for first, second in zip(one, other, strict=True)
+            for a, b in zip(first, second, strict=True)
+        )
+
+    whole = epochs(4, seed=5)
+    resumed = epochs(2, seed=5, first_epoch=2)
+    assert [len(epoch) for epoch in whole] == [4] * 4
+    assert same(whole[2], resumed[0])
+    assert same(whole[3], resumed[1])
+    assert not same(whole[0], whole[1])
+    assert not same(whole[0], epochs(1, seed=6)[0])
+
+
+def test_every_training_image_comes_once_an_epoch(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Train")
+    data = make_dataset(samples, SPEC, 4, training=True, augmentation=lambda d: d)
+    seen = {i.tobytes() for images, _ in data for i in (images.numpy() * 255).round()}
+    assert len(data) == 3
+    assert len(seen) == len(samples) == 12
+
+
+def test_another_augmentation_takes_the_place_of_the_own(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Train")
+
+    def negative(data):
+        masks = data["segmentation_masks"]
+        return {"images": 1 - data["images"], "segmentation_masks": masks}
+
+    def first(augmentation):
+        data = make_dataset(samples, SPEC, 4, training=True, augmentation=augmentation)
+        return next(iter(data))[0].numpy()
+
+    plain = first(lambda data: data)
+    np.testing.assert_allclose(first(negative), 1 - plain, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["RandomShear", "RandomCropAndResize", "CutMix", "Mosaic", "RandomFlip"]
+)
+# keras-cv maps over the batch and says so; its module predates Keras 3.
+@pytest.mark.filterwarnings("ignore")
+def test_keras_cv_layers_move_masks_with_the_image(name):
+    """The image is its own mask: flat blocks, so that only edges can differ."""
+    rng = np.random.default_rng(0)
+    masks = np.kron(rng.random((4, 8, 8, 2)) > 0.5, np.ones((1, 8, 8, 1)))
+    masks = masks.astype("float32")
+    data = {"images": masks[..., :1] * 0.5 + 0.25, "segmentation_masks": masks}
+    augment = keras_cv_augmentation([name], (64, 64), seed=1)
+    moved = augment({k: keras.ops.convert_to_tensor(v) for k, v in data.items()})
+    images, both = (np.array(moved[k]) for k in ("images", "segmentation_masks"))
+    assert both.shape == masks.shape
+    assert set(np.unique(both)) == {0.0, 1.0}
+    disagreement = (images[..., 0] > 0.5) != (both[..., 0] > 0.5)
+    filled = images[..., 0] > 0.01  # what came from outside the image is black
+    assert disagreement[filled].mean() < 0.02
+    assert not np.array_equal(images, data["images"])
+
+
+def test_keras_cv_layers_that_harm_masks_are_refused():
+    with pytest.raises(ValueError, match=r"'AugMix' \(it corrupts masks\)"):
+        keras_cv_augmentation(["AugMix"])
+    with pytest.raises(ValueError, match="not tried"):
+        keras_cv_augmentation(["GridMask"])
 
 
 def test_findings_can_weigh_differently_in_the_infection_flow(phantom_data):

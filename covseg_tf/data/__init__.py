@@ -1,17 +1,48 @@
-"""Readers, augmentation and the tf.data pipeline."""
+"""Readers, checks of data, augmentation and the tf.data pipeline."""
 
-from covseg_tf.data.augmentation import chest_augmentation
+import importlib
+
+from covseg_tf.data.check import check_data
+from covseg_tf.data.contact_sheet import draw_contact_sheet
 from covseg_tf.data.covid_qu_ex import read_covid_qu_ex
+from covseg_tf.data.ct_volumes import read_ct_volumes
+from covseg_tf.data.data_report import DataReport
+from covseg_tf.data.dicom import read_dicom_xray
+from covseg_tf.data.manifest import read_manifest
 from covseg_tf.data.phantom_data import write_phantom_data
-from covseg_tf.data.pipeline import make_dataset
+from covseg_tf.data.read_samples import list_splits, read_samples
 from covseg_tf.data.sample import Sample, load_sample, split_samples
+from covseg_tf.data.window import window_hounsfield
+
+# Read on demand, so that `covseg data check` needs no TensorFlow.
+_WITH_TENSORFLOW = {
+    "chest_augmentation": "covseg_tf.data.augmentation",
+    "keras_cv_augmentation": "covseg_tf.data.keras_cv_layers",
+    "make_dataset": "covseg_tf.data.pipeline",
+}
 
 __all__ = [
+    "DataReport",
     "Sample",
+    "check_data",
     "chest_augmentation",
+    "draw_contact_sheet",
+    "keras_cv_augmentation",
+    "list_splits",
     "load_sample",
     "make_dataset",
     "read_covid_qu_ex",
+    "read_ct_volumes",
+    "read_dicom_xray",
+    "read_manifest",
+    "read_samples",
     "split_samples",
+    "window_hounsfield",
     "write_phantom_data",
 ]
+
+
+def __getattr__(name):
+    if name in _WITH_TENSORFLOW:
+        return getattr(importlib.import_module(_WITH_TENSORFLOW[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from covseg_tf.data.faults import first_fault
 from covseg_tf.data.sample import Sample
 
 _FOLDER = "Infection Segmentation Data"
@@ -25,29 +26,53 @@ def read_covid_qu_ex(root: str | pathlib.Path, split: str) -> list[Sample]:
         ValueError: If the folder does not have this layout, or an image has no
             mask.
     """
-    root = pathlib.Path(root)
-    base = root / _FOLDER if (root / _FOLDER).is_dir() else root
-    folder = base / split
+    folder = _base(root) / split
     if not folder.is_dir():
         raise ValueError(
             f"{folder}: no such folder. Expected the layout of the COVID-QU-Ex "
             f"download: ROOT/{_FOLDER}/{split}/COVID-19/images/*.png with 'lung "
             "masks' and 'infection masks' beside 'images'."
         )
-    samples = []
+    samples, faults = find_covid_qu_ex(root, split)
+    first_fault(faults)
+    return samples
+
+
+def find_covid_qu_ex(
+    root: str | pathlib.Path, split: str
+) -> tuple[list[Sample], list[str]]:
+    """Lists one split, and what is wrong with it, as `read_covid_qu_ex`."""
+    folder = _base(root) / split
+    samples, faults = [], []
     for finding in _FINDINGS:
         for image in sorted((folder / finding / "images").glob("*.png")):
             lung, infection = (
                 folder / finding / kind / image.name
                 for kind in ("lung masks", "infection masks")
             )
-            for mask in (lung, infection):
-                if not mask.is_file():
-                    raise ValueError(f"{mask}: missing, the mask of {image}.")
-            name = f"{split}/{finding}/{image.stem}"
-            samples.append(Sample(name, image, lung, infection, finding))
-    if not samples:
-        raise ValueError(
+            missing = [mask for mask in (lung, infection) if not mask.is_file()]
+            faults += [f"{mask}: missing, the mask of {image}." for mask in missing]
+            if not missing:
+                name = f"{split}/{finding}/{image.stem}"
+                samples.append(Sample(name, image, lung, infection, finding))
+    if not samples and not faults:
+        faults.append(
             f"{folder}: no image in {', '.join(f'{f}/images' for f in _FINDINGS)}."
         )
-    return samples
+    return samples, faults
+
+
+def covid_qu_ex_splits(root: str | pathlib.Path) -> list[str]:
+    """Lists the splits' folders; none if `root` is no COVID-QU-Ex."""
+    order = ("Train", "Val", "Test")
+    found = {
+        path.parents[1].name
+        for finding in _FINDINGS
+        for path in _base(root).glob(f"*/{finding}/images")
+    }
+    return sorted(found, key=lambda s: (s not in order, (*order, s).index(s), s))
+
+
+def _base(root):
+    root = pathlib.Path(root)
+    return root / _FOLDER if (root / _FOLDER).is_dir() else root

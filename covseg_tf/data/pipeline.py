@@ -1,7 +1,7 @@
 """The tf.data pipeline from samples to training batches."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
@@ -21,7 +21,7 @@ def make_dataset(
     cache: bool = True,
     finding_weights: Mapping[str, float] | None = None,
     first_epoch: int = 0,
-    augmentation: keras.layers.Pipeline | None = None,
+    augmentation: keras.layers.Pipeline | Callable[[dict], dict] | None = None,
 ) -> tf.data.Dataset:
     """Returns batches for `DualFlowSegmenter.fit` or `.evaluate`.
 
@@ -41,7 +41,9 @@ def make_dataset(
             dataset gives, from 0; each iteration is the next epoch. A resumed
             training passes `resume_epoch(run_dir)`.
         augmentation: What a training batch goes through; defaults to
-            `chest_augmentation()`. An empty pipeline switches it off.
+            `chest_augmentation()`. A Keras pipeline is seeded batch by batch; any
+            other function from and to a dict `{"images", "segmentation_masks"}`
+            (see `keras_cv_augmentation`) keeps its own state.
 
     Returns:
         Dataset of `(image, {"lung": mask, "infection": mask})`; image float32
@@ -76,14 +78,16 @@ def make_dataset(
             # The layers speak of [0, 1] whatever the network's scale is.
             unit = 255.0 * spec.scale
             data = {"images": images / unit, "segmentation_masks": masks}
-            moved = augment(data, batch_seed)
+            moved = augment(data, batch_seed) if seeded else augment(data)
             images, masks = moved["images"] * unit, moved["segmentation_masks"]
         targets = {"lung": masks[..., :1], "infection": masks[..., 1:]}
         if finding_weights is None:
             return images, targets
         return images, targets, {"lung": tf.ones_like(weight), "infection": weight}
 
-    augment = SeededPipeline(augmentation or chest_augmentation()) if training else None
+    augment = (augmentation or chest_augmentation()) if training else None
+    seeded = isinstance(augment, keras.layers.Pipeline)
+    augment = SeededPipeline(augment) if seeded else augment
     dataset = _batches(len(samples), batch_size, training, seed, first_epoch)
     dataset = dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.map(unpack, num_parallel_calls=tf.data.AUTOTUNE)

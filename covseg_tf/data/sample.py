@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image, to_grey
+from covseg_tf.data.planes import load_image, load_mask
+from covseg_tf.edge.preprocessing import PreprocessingSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,10 +16,21 @@ class Sample:
 
     Attributes:
         name: Unique name within its data set.
-        image: Path of the image.
-        lung_mask: Path of the lung mask.
-        infection_mask: Path of the infection mask.
+        image: Path of the image: PNG or another format that OpenCV reads, a
+            DICOM X-ray, or a CT volume as NIfTI.
+        lung_mask: Path of the lung mask; of a volume, if the image is one.
+        infection_mask: Path of the infection mask, likewise.
         finding: What the data set says of it, for example `"COVID-19"`.
+        patient: Who it was taken of; `split_samples` keeps a patient's images
+            on one side. `None` (default) where the data set does not say.
+        slice_index: Which axial slice of a volume, from 0; `None` (default) for
+            a file that holds one image.
+        spacing: Distance of neighbouring pixels in mm, `(rows, columns)`;
+            `None` (default) where the file does not say.
+        infection_labels: Which labels of a mask volume are infection; `None`
+            (default) for all above 0.
+        window: `(level, width)` in HU through which a CT slice is seen;
+            `None` (default) for the lung window, see `window_hounsfield`.
     """
 
     name: str
@@ -26,6 +38,11 @@ class Sample:
     lung_mask: pathlib.Path
     infection_mask: pathlib.Path
     finding: str
+    patient: str | None = None
+    slice_index: int | None = None
+    spacing: tuple[float, float] | None = None
+    infection_labels: tuple[int, ...] | None = None
+    window: tuple[float, float] | None = None
 
 
 def load_sample(
@@ -42,26 +59,16 @@ def load_sample(
         and 1, each `(height, width)`.
 
     Raises:
-        ValueError: If a file cannot be read, a mask has another size than its
-            image or holds other values than 0 and 255 (or 0 and 1).
+        ValueError: If a file is missing or cannot be read, or a mask has
+            another size than its image or holds other values than 0 and 255
+            (or 0 and 1). The text names the file.
     """
-    pixels = read_image(sample.image)
-    masks = []
-    for path in (sample.lung_mask, sample.infection_mask):
-        mask = to_grey(read_image(path))
-        if mask.shape != pixels.shape[:2]:
-            raise ValueError(
-                f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels but "
-                f"its image is {pixels.shape[1]}x{pixels.shape[0]}; export both "
-                "at one size."
-            )
-        if not np.isin(mask, (0, 255)).all() and not np.isin(mask, (0, 1)).all():
-            raise ValueError(
-                f"{path}: a mask holds 0 and 255 only; found values "
-                f"{np.unique(mask)[:8].tolist()}. Threshold it and save it as PNG."
-            )
-        masks.append(spec.resize_mask((mask > 0).astype(np.uint8)))
-    return spec.apply(pixels), *masks
+    image = load_image(sample)
+    lung, infection = (
+        spec.resize_mask(load_mask(sample, kind, image.shape))
+        for kind in ("lung", "infection")
+    )
+    return spec.resize(image), lung, infection
 
 
 def split_samples(
@@ -69,9 +76,12 @@ def split_samples(
 ) -> tuple[list[Sample], list[Sample]]:
     """Splits samples at random, the same share of every finding.
 
+    A patient's images stay on one side: groups are split, where a group is a
+    patient, or a single image whose patient is not known.
+
     Args:
         samples: What to split.
-        fraction: Share of the second part, in `(0, 1)`.
+        fraction: Share of the groups in the second part, in `(0, 1)`.
         seed: Seed of the split; the same seed gives the same split whatever
             the order of `samples`.
 
@@ -83,14 +93,20 @@ def split_samples(
     """
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must be in (0, 1). Received: {fraction}")
+    # A patient with several findings counts to the first of them.
+    groups: dict[tuple[str | None, str], list[Sample]] = {}
+    for sample in sorted(samples, key=lambda s: (s.finding, s.name)):
+        key = (sample.patient, "" if sample.patient else sample.name)
+        groups.setdefault(key, []).append(sample)
+    by_finding: dict[str, list[list[Sample]]] = {}
+    for group in groups.values():
+        by_finding.setdefault(group[0].finding, []).append(group)
     rng = np.random.default_rng(seed)
     rest, held_out = [], []
-    for finding in sorted({s.finding for s in samples}):
-        group = sorted(
-            (s for s in samples if s.finding == finding), key=lambda s: s.name
-        )
-        count = max(1, round(fraction * len(group))) if len(group) > 1 else 0
-        chosen = set(rng.permutation(len(group))[:count].tolist())
-        for index, sample in enumerate(group):
-            (held_out if index in chosen else rest).append(sample)
+    for finding in sorted(by_finding):
+        members = by_finding[finding]
+        count = max(1, round(fraction * len(members))) if len(members) > 1 else 0
+        chosen = set(rng.permutation(len(members))[:count].tolist())
+        for index, group in enumerate(members):
+            (held_out if index in chosen else rest).extend(group)
     return rest, held_out

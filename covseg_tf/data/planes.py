@@ -1,0 +1,84 @@
+"""The image and the masks of one sample at their own size, whatever the format."""
+
+import typing
+
+import numpy as np
+
+from covseg_tf.data.dicom import is_dicom, read_dicom_xray
+from covseg_tf.data.nifti import is_volume, read_ct_slice, read_label_slice
+from covseg_tf.data.window import LUNG_LEVEL, LUNG_WIDTH
+from covseg_tf.edge.preprocessing import read_image, to_grey
+
+if typing.TYPE_CHECKING:
+    from covseg_tf.data.sample import Sample
+
+
+def load_image(sample: "Sample") -> np.ndarray:
+    """Reads the image of a sample.
+
+    Returns:
+        uint8 grey levels `(rows, columns)`.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    path = sample.image
+    if is_volume(path):
+        window = sample.window or (LUNG_LEVEL, LUNG_WIDTH)
+        return read_ct_slice(path, sample.slice_index, window)
+    if is_dicom(path):
+        return read_dicom_xray(path)
+    pixels = read_image(path)
+    try:
+        return to_grey(pixels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def load_mask(
+    sample: "Sample", kind: str, shape: tuple[int, int] | None = None
+) -> np.ndarray:
+    """Reads one mask of a sample.
+
+    Args:
+        sample: What to read.
+        kind: `"lung"` or `"infection"`.
+        shape: `(rows, columns)` of the image; `None` (default) leaves the size
+            unchecked.
+
+    Returns:
+        uint8 `(rows, columns)` of 0 and 1.
+
+    Raises:
+        ValueError: If it is missing, cannot be read, has another size, or
+            holds other values than 0 and 255 (or 0 and 1).
+    """
+    path = sample.lung_mask if kind == "lung" else sample.infection_mask
+    if not path.is_file():
+        raise ValueError(f"{path}: missing, the {kind} mask of {sample.image}.")
+    if is_volume(path):
+        labels = sample.infection_labels if kind == "infection" else None
+        return read_label_slice(path, sample.image, sample.slice_index, labels)
+    mask = read_image(path)
+    if mask.ndim == 3:
+        mask = _one_channel(path, mask)
+    if shape is not None and mask.shape != tuple(shape):
+        raise ValueError(
+            f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]} pixels but its "
+            f"image is {shape[1]}x{shape[0]}; export both at one size."
+        )
+    # 65535 is what 255 becomes in a 16-bit file.
+    if not any(np.isin(mask, (0, top)).all() for top in (1, 255, 65535)):
+        raise ValueError(
+            f"{path}: a mask holds 0 and 255 only; found values "
+            f"{np.unique(mask)[:8].tolist()}. Threshold it and save it as PNG."
+        )
+    return (mask > 0).astype(np.uint8)
+
+
+def _one_channel(path, mask):
+    if (mask != mask[..., :1]).any():
+        raise ValueError(
+            f"{path}: the mask is coloured; save one grey channel of 0 and 255."
+        )
+    return mask[..., 0]
