@@ -58,7 +58,9 @@ MONITOR = "val_infection_dice_lesions"
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(TrainingOptions):
     modality: str = option("xray or ct", "xray")
-    external: pathlib.Path | None = option("X-rays to score only, with a manifest", None)
+    external: pathlib.Path | None = option(
+        "X-rays to score only, with a manifest", None
+    )
     networks: tuple[str, ...] = option("which rows", tuple(ROWS))
     seeds: tuple[int, ...] = option("one run per network and seed", (0, 1, 2))
     epochs: int = option("epochs at 128x128", 16)
@@ -151,8 +153,8 @@ def score(options, model, spec, tests, row, seed):
     for test_set, samples in tests.items():
         stem = f"{options.modality}_{row}_seed{seed}_{test_set}"
         rows, curve = evaluate_with_curve(predict, samples, spec)
-        write_rows(options.out / "rows" / f"{stem}_curve.csv", curve)
-        write_rows(options.out / "rows" / f"{stem}.csv", rows)
+        write_rows(options.out / "rows" / f"{stem}_curve.csv", curve, digits=6)
+        write_rows(options.out / "rows" / f"{stem}.csv", rows, digits=6)
         dice = summarize_rows(rows)["infection"]["lesions"]["dice"]
         print(f"{stem}: infection Dice (lesions) {dice:.4f}", flush=True)
         yield {

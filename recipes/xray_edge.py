@@ -16,14 +16,10 @@ Normal films left empty.
 `--quick` is a run of about a minute that only shows that everything works.
 """
 
-import argparse
 import dataclasses
 import json
-import pathlib
 import sys
 from typing import NamedTuple
-
-import keras
 
 from covseg_tf.data import load_sample, make_dataset, read_covid_qu_ex, split_samples
 from covseg_tf.deploy import check_parity, export_tflite, write_bundle
@@ -31,13 +27,19 @@ from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.edge import PreprocessingSpec, Segmenter
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
+    RunOptions,
     average_checkpoints,
     compile_segmenter,
     evaluate,
     fit_segmenter,
+    parse_options,
+    resume_epoch,
+    set_up,
     summarize_rows,
+    warmup_cosine,
     write_rows,
 )
+from covseg_tf.training.options import option
 
 
 class Stage(NamedTuple):
@@ -70,10 +72,16 @@ VALIDATION_SHARE = 0.1
 CALIBRATION_IMAGES = 200
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    test_split: str = option("split to score", "Val")
+
+
 def train(options, stages, samples):
     checkpoints = []
     for number, stage in enumerate(stages, start=1):
         spec = PreprocessingSpec(stage.side, stage.side)
+        run_dir = options.out / f"stage_{number}"
         data = {
             part: make_dataset(
                 samples[part],
@@ -82,28 +90,26 @@ def train(options, stages, samples):
                 training=part == "train",
                 seed=options.seed,
                 finding_weights=stage.weights,
+                first_epoch=resume_epoch(run_dir),
             )
             for part in ("train", "validation")
         }
         steps = stage.epochs * (len(samples["train"]) // options.batch_size)
-        warmup = min(200, steps // 5)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            stage.learning_rate / 10,
-            decay_steps=steps - warmup,
-            alpha=0.01,
-            warmup_target=stage.learning_rate,
-            warmup_steps=warmup,
-        )
         model = DualFlowSegmenter.from_preset("xray", (stage.side, stage.side, 1))
         if checkpoints:
             model.load_weights(checkpoints[-1])
-        compile_segmenter(model, schedule, weight_decay=0.01)
+        compile_segmenter(
+            model,
+            warmup_cosine(stage.learning_rate, steps),
+            weight_decay=0.01,
+            jit_compile=options.jit_compile or "auto",
+        )
         print(f"Stage {number}: {stage}", flush=True)
         best = fit_segmenter(
             model,
             data["train"],
             data["validation"],
-            options.out / f"stage_{number}",
+            run_dir,
             stage.epochs,
             stage.monitor,
             stage.mode,
@@ -182,22 +188,9 @@ def thin(samples, count=40):
     return samples[:: max(1, len(samples) // count)]
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", required=True, type=pathlib.Path)
-    parser.add_argument("--out", required=True, type=pathlib.Path)
-    parser.add_argument("--test-split", default="Val", help="default: Val")
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="about a minute")
-    return parser.parse_args(arguments)
-
-
 def main(arguments=None):
-    options = parse(arguments)
-    keras.utils.set_random_seed(options.seed)
+    options = parse_options(Options, __doc__, arguments)
+    set_up(options)
     stages = QUICK_STAGES if options.quick else STAGES
     bundle = options.out / "xray"
     try:

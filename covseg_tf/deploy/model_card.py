@@ -24,7 +24,9 @@ Integer model against the Keras model on the same images:
 
 ## Limits
 
-- The infection masks it learnt from are coarse. "Percent involved" is of the
+{limits}"""
+
+_XRAY_LIMITS = """- The infection masks it learnt from are coarse. "Percent involved" is of the
   projected lung area, not of lung volume.
 - It was trained on frontal films of adults. It has not been shown lateral
   views, children, other devices than those of the data, or other modalities,
@@ -36,7 +38,12 @@ Integer model against the Keras model on the same images:
 
 
 def render_model_card(
-    name: str, description: str, data: str, protocol: str, metrics: dict
+    name: str,
+    description: str,
+    data: str,
+    protocol: str,
+    metrics: dict,
+    limits: str = _XRAY_LIMITS,
 ) -> str:
     """Returns the card as Markdown.
 
@@ -47,17 +54,21 @@ def render_model_card(
         protocol: How the numbers were had: split, cases, threshold, hardware.
         metrics: Dict with `float` and `int8` summaries (see
             `covseg_tf.training.summarize_rows`) and `parity`.
+        limits: Markdown list of what it must not be used for; defaults to
+            those of a chest X-ray network.
     """
     return _TEMPLATE.format(
         name=name,
         description=description,
         data=data,
         protocol=protocol,
+        limits=limits,
         table=_table(metrics),
         empty=", ".join(
             f"{finding} {100 * share:.1f} %"
             for finding, share in metrics["int8"]["left_empty"].items()
-        ),
+        )
+        or "there was no such image",
         parity="\n".join(
             f"- {flow}: Dice {p['dice_change']:+.4f}, largest difference of a "
             f"probability {p['max_difference']:.3f}, mean {p['mean_difference']:.5f}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from covseg_tf.data.sample import Sample, load_sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
+from covseg_tf.metrics.f_measure_reference import adaptive_f_measure, f_measure_curve
 from covseg_tf.metrics.reference import image_scores, summarize
 
 
@@ -27,20 +28,65 @@ def evaluate(
         threshold: Foreground is above it. Defaults to 0.5.
 
     Returns:
-        One dict per image: `name`, `finding`, and for each flow the scores of
-        `image_scores` as `<flow>_<score>`.
+        One dict per image: `name`, `finding`, `patient` (empty where not known),
+        and for each flow the scores of `image_scores` as `<flow>_<score>`.
     """
-    rows = []
+    return [row for row, _, _ in _score(predict, samples, spec, threshold)]
+
+
+def evaluate_with_curve(
+    predict: Callable[[np.ndarray], dict[str, np.ndarray]],
+    samples: Sequence[Sample],
+    spec: PreprocessingSpec,
+    threshold: float = 0.5,
+) -> tuple[list[dict], list[dict]]:
+    """As `evaluate`, with the F-measures of the infection map.
+
+    Args:
+        predict: As for `evaluate`; must give an infection map.
+        samples: The split.
+        spec: How pixels are prepared.
+        threshold: Foreground is above it. Defaults to 0.5.
+
+    Returns:
+        `(rows, curve)`: the rows of `evaluate`, each with
+        `infection_adaptive_f`; and the dataset-mean F-measure at 256 thresholds
+        as dicts of `threshold` (0 to 255), `f_lesions` and `f_all_images`, the
+        first NaN where no image has infection.
+    """
+    rows, curves = [], {"lesions": [], "all_images": []}
+    for row, infection, probability in _score(predict, samples, spec, threshold):
+        row["infection_adaptive_f"] = adaptive_f_measure(infection, probability)
+        rows.append(row)
+        curve = f_measure_curve(infection, probability)
+        curves["all_images"].append(curve)
+        if row["infection_mask_pixels"]:
+            curves["lesions"].append(curve)
+    means = {
+        f"f_{protocol}": np.mean(of, axis=0) if of else np.full(256, np.nan)
+        for protocol, of in curves.items()
+    }
+    curve = [
+        {"threshold": level} | {key: float(mean[level]) for key, mean in means.items()}
+        for level in range(256)
+    ]
+    return rows, curve
+
+
+def _score(predict, samples, spec, threshold):
     for sample in samples:
         pixels, lung, infection = load_sample(sample, spec)
         maps = predict(pixels)
-        row = {"name": sample.name, "finding": sample.finding}
+        row = {
+            "name": sample.name,
+            "finding": sample.finding,
+            "patient": sample.patient or "",
+        }
         for flow, mask in (("lung", lung), ("infection", infection)):
             if flow in maps:
                 scores = image_scores(mask, maps[flow], threshold)
                 row |= {f"{flow}_{key}": value for key, value in scores.items()}
-        rows.append(row)
-    return rows
+        yield row, infection, maps.get("infection")
 
 
 def summarize_rows(rows: Sequence[dict]) -> dict:
@@ -80,14 +126,22 @@ def summarize_rows(rows: Sequence[dict]) -> dict:
     return summary
 
 
-def write_rows(path: str | pathlib.Path, rows: Iterable[dict]) -> None:
+def write_rows(
+    path: str | pathlib.Path, rows: Iterable[dict], digits: int | None = None
+) -> None:
     """Writes per-image scores as CSV.
 
     Args:
         path: The CSV file; one that exists is replaced.
         rows: From `evaluate`.
+        digits: Decimals of a float; `None` (default) keeps them all.
     """
     rows = list(rows)
+    if digits is not None:
+        rows = [
+            {k: round(v, digits) if isinstance(v, float) else v for k, v in row.items()}
+            for row in rows
+        ]
     with pathlib.Path(path).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]) if rows else [])
         writer.writeheader()

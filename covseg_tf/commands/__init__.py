@@ -1,0 +1,1 @@
+"""Commands of `covseg` that need more than an edge device has."""

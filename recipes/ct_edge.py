@@ -1,0 +1,137 @@
+#!/usr/bin/env python
+"""Train, score and quantize the edge network on CT slices.
+
+    python recipes/ct_edge.py --data DIR --out RUN
+
+DIR is a folder with a manifest whose column `split` says train, validation or test,
+each patient in one of them (`covseg data check DIR` shows it). RUN receives
+log.csv, tensorboard/, best.keras, evaluation.csv, metrics.json and RUN/ct, the
+bundle of the full-integer model. After a kill, the same command goes on where it
+stopped.
+
+Hardware: 2 CPU cores. Time and expected score: see docs/results/ablation.md, whose
+networks were trained on the same slices.
+`--weights FILE` starts from another checkpoint of the same network, for example the
+X-ray network's. `--quick` is a run of about a minute.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+from covseg_tf.data import load_sample, read_manifest
+from covseg_tf.deploy import check_parity, export_tflite, write_bundle
+from covseg_tf.deploy.model_card import render_model_card
+from covseg_tf.edge import PreprocessingSpec, Segmenter
+from covseg_tf.models import DualFlowSegmenter
+from covseg_tf.training import (
+    TrainingOptions,
+    evaluate,
+    parse_options,
+    score_segmenter,
+    set_up,
+    summarize_rows,
+    train_segmenter,
+    write_rows,
+)
+from covseg_tf.training.options import option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
+    epochs: int = option("epochs to train", 60)
+    weights: pathlib.Path | None = option("checkpoint to start from", None)
+
+
+LIMITS = """\
+- It learnt from slices of few patients, windowed before they were published, all
+  with infection: an empty map does not mean a healthy slice.
+- One axial slice at a time; neither volume nor density is measured.
+"""
+
+
+def quantize(options, model, spec, samples, scores):
+    planes = {
+        part: [load_sample(s, spec) for s in samples[part]]
+        for part in ("train", "test")
+    }
+    network = model.inference_model()
+    tflite = export_tflite(network, spec, [p[0] for p in planes["train"]])
+    segmenter = Segmenter.from_bytes(tflite, spec)
+
+    def of_artifact(pixels):
+        return {flow: levels / 256 for flow, levels in segmenter.run(pixels).items()}
+
+    rows = evaluate(of_artifact, samples["test"], spec)
+    write_rows(options.out / "evaluation_int8.csv", rows)
+    images, lungs, infections = zip(*planes["test"], strict=True)
+    masks = {"lung": lungs, "infection": infections}
+    parity = check_parity(network, segmenter, images, masks)
+    metrics = {
+        "float": scores,
+        "int8": summarize_rows(rows),
+        "parity": {
+            flow: dataclasses.asdict(p) | {"dice_change": p.dice_change}
+            for flow, p in parity.items()
+        },
+    }
+    card = render_model_card(
+        name="ct",
+        description=(
+            "Dual-flow network with separable Region Fusion Attention (He, Wong "
+            f"and Yoo), {model.count_params():,} parameters, full-integer TFLite. "
+            f"Trained by `recipes/ct_edge.py`, seed {options.seed}."
+        ),
+        data=(
+            f"{options.data.resolve().name}: {len(samples['train'])} slices to train, "
+            f"{len(samples['validation'])} of other patients to choose the epoch. No "
+            "image is contained in the model."
+        ),
+        protocol=(
+            f"{len(samples['test'])} slices of patients never trained on. Per slice "
+            "on the network's grid, threshold 0.5, no post-processing."
+        ),
+        metrics=metrics,
+        limits=LIMITS,
+    )
+    write_bundle(options.out / "ct", tflite, spec, metrics, card)
+
+
+def main(arguments=None):
+    options = parse_options(Options, __doc__, arguments)
+    try:
+        if (options.out / "ct").exists():
+            raise ValueError(
+                f"{options.out / 'ct'}: already there; give another --out."
+            )
+        samples = {
+            part: read_manifest(options.data, part)
+            for part in ("train", "validation", "test")
+        }
+        if options.weights is not None and not options.weights.is_file():
+            raise ValueError(f"{options.weights}: no such file.")
+    except ValueError as error:
+        print(f"ct_edge.py: {error}", file=sys.stderr)
+        return 2
+    side = 256
+    if options.quick:
+        side = 64
+        options = dataclasses.replace(
+            options, epochs=min(options.epochs, 8), batch_size=4
+        )
+        samples = {part: listed[:24] for part, listed in samples.items()}
+
+    set_up(options)
+    spec = PreprocessingSpec(side, side)
+    model = DualFlowSegmenter.from_preset("xray", (side, side, 1))
+    if options.weights is not None:
+        model.load_weights(options.weights)
+    train_segmenter(model, options, spec, samples)
+    scores = score_segmenter(model, options.out, spec, samples["test"])
+    quantize(options, model, spec, samples, scores)
+    print(f"Bundle: {options.out / 'ct'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
