@@ -90,6 +90,32 @@ def _parser():
         "--force", action="store_true", help="replace an earlier sheet in --out"
     )
     check.set_defaults(command="data check", run=_data_check)
+
+    score = commands.add_parser("evaluate", help="score a model on a data set")
+    score.add_argument(
+        "model",
+        metavar="MODEL",
+        help="bundled model, bundle, .tflite, .keras, or a SavedModel's folder",
+    )
+    score.add_argument("data", metavar="DATA", help="the data set's folder")
+    score.add_argument("--out", required=True, help="folder for the results")
+    score.add_argument("--split", help="which split (default: all)")
+    score.add_argument(
+        "--compare",
+        nargs="+",
+        default=(),
+        metavar="TITLE=MODEL",
+        help="models in the panel left of this one",
+    )
+    score.add_argument("--cases", type=int, default=6, help="panel's rows (default: 6)")
+    score.add_argument(
+        "--mirror", action="store_true", help="average with the mirror image"
+    )
+    score.add_argument("--threads", type=int, default=1, help="default: 1")
+    score.add_argument(
+        "--force", action="store_true", help="replace earlier results in --out"
+    )
+    score.set_defaults(run=_evaluate)
     return parser
 
 
@@ -187,6 +213,20 @@ def _data_check(options):
         sheet.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
         print(f"\nContact sheet: {sheet}")
     return 1 if report.faults else 0
+
+
+def _evaluate(options):
+    try:
+        from covseg_tf.commands.evaluate import evaluate_command
+    except ImportError as error:
+        raise ValueError(
+            f"needs {error.name}; install it with pip install 'covseg-tf[tf]'."
+        ) from None
+    words = vars(options)
+    names = ("model", "data", "out", "split", "compare", "cases", "mirror")
+    return evaluate_command(
+        **{name: words[name] for name in (*names, "threads", "force")}
+    )
 
 
 if __name__ == "__main__":

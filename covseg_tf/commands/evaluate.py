@@ -13,7 +13,7 @@ from covseg_tf.training.evaluation import (
     summarize_rows,
     write_rows,
 )
-from covseg_tf.training.panel import draw_panel
+from covseg_tf.training.panel import draw_panel, pick_cases
 
 PROTOCOLS = {"lesions": "lesions", "all_images": "all images"}
 
@@ -167,12 +167,12 @@ def _others(compare, threads):
 
 
 def _pick(rows, cases):
-    """Indices at equal steps through the images with infection, by Dice."""
+    """Indices through the whole range of Dice of the images with infection."""
     found = [i for i, row in enumerate(rows) if row["infection_mask_pixels"]]
-    found.sort(key=lambda i: (rows[i]["infection_dice"], rows[i]["name"]))
-    count = min(cases, len(found))
-    steps = (np.arange(count) + 0.5) * len(found) / max(count, 1)
-    return [found[int(step)] for step in steps[::-1]]
+    if not cases or not found:
+        return []
+    scores = [rows[i]["infection_dice"] for i in found]
+    return [found[i] for i in pick_cases(scores, cases)]
 
 
 def _panel(others, predictor, samples):
@@ -191,5 +191,6 @@ def _panel(others, predictor, samples):
         [p[0] for p in planes],
         predictions,
         [p[2] for p in planes],
-        [sample.name.rsplit("/", 1)[-1] for sample in samples],
+        [sample.name for sample in samples],
+        f"cases at equal steps of the Dice of {predictor.name}",
     )
