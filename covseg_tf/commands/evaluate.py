@@ -64,25 +64,34 @@ def evaluate_command(
             f"--cases must be 0 or more and --threads at least 1. Received: {cases}, "
             f"{threads}"
         )
-    others = _others(compare, threads)
     predictor = load_predictor(model, threads)
+    networks = {**_others(compare, threads), predictor.name: predictor}
+    if len(networks) != len(compare) + 1:
+        raise ValueError(
+            f"--compare needs a title of its own for each model, other than "
+            f"{predictor.name!r}. Received: {', '.join(compare)}"
+        )
     if mirror:
-        predictor = predictor.mirrored()
-        others = {title: other.mirrored() for title, other in others.items()}
+        networks = {title: network.mirrored() for title, network in networks.items()}
+        predictor = networks[predictor.name]
     samples = read_samples(data, split)
 
-    rows, curve = evaluate_with_curve(predictor, samples, predictor.spec)
+    rows, curve = evaluate_with_curve(
+        predictor, samples, predictor.spec, predictor.threshold
+    )
     summary = _summary(predictor, rows, curve, data, split, mirror)
     print(to_text(summary))
     out.mkdir(parents=True, exist_ok=True)
     write_rows(out / "rows.csv", rows)
     write_rows(out / "curve.csv", curve)
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    panel = out / "panel.png"
+    panel.unlink(missing_ok=True)  # of an earlier run
     picked = _pick(rows, cases)
     if picked:
-        picture = _panel(others, predictor, [samples[i] for i in picked])
-        (out / "panel.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-    print(f"\nRows, summary and panel: {out}")
+        picture = _panel(networks, predictor, [samples[i] for i in picked])
+        panel.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    print(f"\nRows, curve, summary{' and panel' if picked else ''}: {out}")
     return 0
 
 
@@ -90,29 +99,31 @@ def to_text(summary: dict) -> str:
     """Returns the summary as a table, every protocol by its name."""
     lines = [
         f"{summary['model']} ({summary['height']}x{summary['width']}) on "
-        f"{summary['data']}, split {summary['split']}: "
-        f"{summary['images']} images",
+        f"{summary['data']}, split {summary['split']}: {summary['images']} images",
+        "mean over images (standard deviation)",
         "",
         f"{'map':<10} {'protocol':<11} {'images':>6}  {'Dice':>15}  {'IoU':>15}  "
-        f"{'MAE':>6}  {'max F':>6}  {'mean F':>6}",
+        f"{'MAE':>6}  {'max F':>6}  {'mean F':>6}  {'adaptive F':>10}",
     ]
     for flow in ("lung", "infection"):
         for protocol, score in summary["scores"].get(flow, {}).items():
-            f = summary["f_measure"].get(protocol, {}) if flow == "infection" else {}
-            lines.append(
-                f"{flow:<10} {PROTOCOLS[protocol]:<11} {score['images']:>6}  "
-                f"{score['dice']:.4f} ± {score['dice_std']:.4f}  "
-                f"{score['iou']:.4f} ± {score['iou_std']:.4f}  {score['mae']:.4f}  "
-                f"{_number(f.get('f_max')):>6}  {_number(f.get('f_mean')):>6}"
-            )
-    for finding, share in summary["scores"]["left_empty"].items():
-        lines.append(f"no pixel painted where there is no infection, {finding}: "
-                     f"{100 * share:.1f} %")  # fmt: skip
+            line = f"{flow:<10} {PROTOCOLS[protocol]:<11} {score['images']:>6}"
+            if score["images"]:
+                line += "".join(
+                    f"  {score[key]:.4f} ({score[f'{key}_std']:.4f})"
+                    for key in ("dice", "iou")
+                )
+                line += f"  {score['mae']:.4f}"
+                if flow == "infection":
+                    f = summary["f_measure"][protocol]
+                    line += f"  {f['f_max']:.4f}  {f['f_mean']:.4f}"
+                    line += f"  {f['f_adaptive']:>10.4f}"
+            lines.append(line)
+    lines += [
+        f"no pixel painted where there is no infection, {finding}: {100 * share:.1f} %"
+        for finding, share in summary["scores"]["left_empty"].items()
+    ]
     return "\n".join(lines)
-
-
-def _number(value):
-    return "" if value is None else f"{value:.4f}"
 
 
 def _summary(predictor, rows, curve, data, split, mirror):
@@ -139,17 +150,18 @@ def _summary(predictor, rows, curve, data, split, mirror):
         "data": pathlib.Path(data).resolve().name,
         "split": split or "all",
         "images": len(rows),
-        "threshold": 0.5,
-        "scores": _without_empty(summarize_rows(rows)),
+        "threshold": predictor.threshold,
+        "scores": _json_ready(summarize_rows(rows)),
         "f_measure": f_measure,
     }
 
 
-def _without_empty(summary):
-    """A protocol that counts no image has no mean."""
+def _json_ready(summary):
+    """The mean of no image is null: JSON has no NaN."""
     for flow in ("lung", "infection"):
-        if flow in summary:
-            summary[flow] = {k: v for k, v in summary[flow].items() if v["images"]}
+        for score in summary.get(flow, {}).values():
+            if not score["images"]:
+                score.update({key: None for key in score if key != "images"})
     return summary
 
 
@@ -175,21 +187,21 @@ def _pick(rows, cases):
     return [found[i] for i in pick_cases(scores, cases)]
 
 
-def _panel(others, predictor, samples):
+def _panel(networks, predictor, samples):
     spec = predictor.spec
     planes = [load_sample(sample, spec) for sample in samples]
-    predictions = {}
-    for title, network in {**others, predictor.name: predictor}.items():
+    predictions = []
+    for network in networks.values():
         masks = []
         for sample in samples:
             pixels = load_sample(sample, network.spec)[0]
             probability = network(pixels)["infection"]
             size = (spec.width, spec.height)
-            masks.append(cv2.resize(np.float32(probability), size) > 0.5)
-        predictions[title] = masks
+            masks.append(cv2.resize(probability, size) > network.threshold)
+        predictions.append(masks)
     return draw_panel(
         [p[0] for p in planes],
-        predictions,
+        dict(zip(networks, predictions, strict=True)),
         [p[2] for p in planes],
         [sample.name for sample in samples],
         f"cases at equal steps of the Dice of {predictor.name}",

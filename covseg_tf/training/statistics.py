@@ -54,23 +54,30 @@ def paired_bootstrap(
         seed: Seed of the resampling.
 
     Raises:
-        ValueError: If the lengths differ, there is no image, or `confidence` is
-            out of range.
+        ValueError: If the lengths differ, there is no image, a score is NaN, or
+            `resamples` or `confidence` is out of range.
 
     Example:
 
     >>> paired_bootstrap([0.8, 0.7, 0.9], [0.6, 0.7, 0.6]).better
     0.6666666666666666
     """
-    difference = np.asarray(scores, float) - np.asarray(others, float)
-    names = np.arange(len(difference)) if clusters is None else np.asarray(clusters)
-    if difference.ndim != 1 or not len(difference) or len(names) != len(difference):
+    names = np.arange(len(scores)) if clusters is None else np.asarray(clusters)
+    if not len(scores) or not len(scores) == len(others) == len(names):
         raise ValueError(
             "Need one score of each network, and one cluster, per image. Received "
             f"{len(scores)} and {len(others)} scores, {len(names)} clusters"
         )
     if not 0 < confidence < 1:
         raise ValueError(f"`confidence` must be in (0, 1). Received: {confidence}")
+    if resamples < 1:
+        raise ValueError(f"`resamples` must be at least 1. Received: {resamples}")
+    difference = np.asarray(scores, float) - np.asarray(others, float)
+    if np.isnan(difference).any():
+        raise ValueError(
+            f"{np.isnan(difference).sum()} of {len(scores)} images have no score "
+            "(NaN); leave them out of both."
+        )
     kinds, index = np.unique(names, return_inverse=True)
     sums = np.bincount(index, difference)
     sizes = np.bincount(index)

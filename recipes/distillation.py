@@ -1,0 +1,114 @@
+#!/usr/bin/env python
+"""Train the edge network on the masks and on a large network's maps of them.
+
+    python recipes/distillation.py --data DIR --teacher TEACHER.keras --out RUN
+
+DIR has the layout of the COVID-QU-Ex download. TEACHER is a `DualFlowSegmenter`
+with a lung and an infection map, for example best.keras of xray_co_era_net.py. The
+student takes images of the teacher's size. RUN/student receives log.csv,
+tensorboard/, best.keras, which is a plain `DualFlowSegmenter`, evaluation.csv and
+metrics.json, the scores on Val; RUN/teacher the teacher's scores. After a kill, the
+same command goes on where it stopped. `--alpha 0` trains the same student without
+its teacher: the run to compare with.
+
+Time: that of training the student, and a forward pass of the teacher per step.
+Expected score: none is known; only `--quick` was run (2 CPU cores, QUICKTIME), a run
+that only shows that everything works. Without `--teacher` it first trains a small
+one.
+"""
+
+import dataclasses
+import pathlib
+import sys
+
+import keras
+
+from covseg_tf.data import read_covid_qu_ex, split_samples
+from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.training import (
+    Distiller,
+    TrainingOptions,
+    parse_options,
+    score_segmenter,
+    set_up,
+    train_segmenter,
+)
+from covseg_tf.training.options import option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(TrainingOptions):
+    teacher: pathlib.Path | None = option(".keras file of the large network", None)
+    alpha: float = option("share of the teacher's maps in the loss", 0.5)
+    temperature: float = option("softens both maps; 1: as they are", 1.0)
+    side: int = option("height and width, if the teacher takes any", 256)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.teacher is None and not self.quick:
+            raise ValueError("--teacher FILE is needed; only --quick trains its own")
+        if self.teacher is not None and not self.teacher.is_file():
+            raise ValueError(f"--teacher {self.teacher}: no such file")
+
+
+def small_network(spec, filters):
+    encoder = EdgeEncoder((spec.height, spec.width, 1), 4, filters, (0, 0))
+    return DualFlowSegmenter(encoder, separable=True)
+
+
+def make_teacher(options, samples):
+    """The teacher, and the preprocessing that both networks share."""
+    if options.teacher is not None:
+        teacher = keras.saving.load_model(options.teacher, compile=False)
+        height, width = teacher.inputs[0].shape[1:3]
+        return teacher, PreprocessingSpec(height or options.side, width or options.side)
+    spec = PreprocessingSpec(options.side, options.side)
+    teacher = small_network(spec, (16, 24))
+    out = options.out / "teacher"
+    train_segmenter(teacher, dataclasses.replace(options, out=out), spec, samples)
+    return teacher, spec
+
+
+def make_student(options, spec):
+    if options.quick:
+        return small_network(spec, (4, 6))
+    return DualFlowSegmenter.from_preset("xray", (spec.height, spec.width, 1))
+
+
+def read_samples(options):
+    samples = {"test": read_covid_qu_ex(options.data, "Val")}
+    training = read_covid_qu_ex(options.data, "Train")
+    if options.quick:
+        training, samples["test"] = (
+            part[:: max(1, len(part) // 40)] for part in (training, samples["test"])
+        )
+    samples["train"], samples["validation"] = split_samples(training, 0.1)
+    return samples
+
+
+def main(arguments=None):
+    options = parse_options(Options, __doc__, arguments)
+    if options.quick:
+        options = dataclasses.replace(options, epochs=2, side=64)
+    set_up(options)
+    try:
+        samples = read_samples(options)
+        teacher, spec = make_teacher(options, samples)
+        student = make_student(options, spec)
+        distiller = Distiller(student, teacher, options.alpha, options.temperature)
+    except ValueError as error:
+        print(f"distillation.py: {error}", file=sys.stderr)
+        return 2
+    out = options.out / "student"
+    train_segmenter(distiller, dataclasses.replace(options, out=out), spec, samples)
+
+    for name, network in {"teacher": teacher, "student": student}.items():
+        (options.out / name).mkdir(parents=True, exist_ok=True)
+        print(f"{name}, {network.count_params():,} parameters:")
+        score_segmenter(network, options.out / name, spec, samples["test"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
