@@ -26,7 +26,8 @@ Integer model against the Keras model on the same images:
 
 {limits}"""
 
-_XRAY_LIMITS = """- The infection masks it learnt from are coarse. "Percent involved" is of the
+_XRAY_LIMITS = """\
+- The infection masks it learnt from are coarse. "Percent involved" is of the
   projected lung area, not of lung volume.
 - It was trained on frontal films of adults. It has not been shown lateral
   views, children, other devices than those of the data, or other modalities,
