@@ -52,6 +52,11 @@ ROWS = {
     "region_fusion_attention": {},
     "no_attention": {"attention": "none"},
 }
+# What was tried to help Region Fusion Attention; not part of the table.
+VARIANTS = {
+    "rfa_residual": {"attention_options": {"residual": True}},
+    "rfa_open": {"attention_options": {"gate_bias": 2.0}},
+}
 MONITOR = "val_infection_dice_lesions"
 
 
@@ -61,7 +66,9 @@ class Options(TrainingOptions):
     external: pathlib.Path | None = option(
         "X-rays to score only, with a manifest", None
     )
-    networks: tuple[str, ...] = option("which rows", tuple(ROWS))
+    networks: tuple[str, ...] = option(
+        f"which rows, or {' or '.join(VARIANTS)}", tuple(ROWS)
+    )
     seeds: tuple[int, ...] = option("one run per network and seed", (0, 1, 2))
     epochs: int = option("epochs at 128x128", 16)
     fine_epochs: int = option("epochs at 256x256", 3)
@@ -71,10 +78,11 @@ class Options(TrainingOptions):
         super().__post_init__()
         if self.modality not in ("xray", "ct"):
             raise ValueError(f"--modality must be xray or ct, not {self.modality!r}")
-        unknown = set(self.networks) - set(ROWS)
+        unknown = set(self.networks) - {*ROWS, *VARIANTS}
         if unknown:
             raise ValueError(
-                f"--networks must be among {', '.join(ROWS)}, not {sorted(unknown)}"
+                f"--networks must be among {', '.join((*ROWS, *VARIANTS))}, "
+                f"not {sorted(unknown)}"
             )
 
 
@@ -100,7 +108,7 @@ def read_splits(options):
 
 def build(row, side):
     encoder = EdgeEncoder((side, side, 1), 16, (24, 48, 96, 128))
-    return DualFlowSegmenter(encoder, decoder_filters=(48, 32, 16), **ROWS[row])
+    return DualFlowSegmenter(encoder, (48, 32, 16), **(ROWS | VARIANTS)[row])
 
 
 def train(options, row, seed, train_samples, validation_samples, folder):

@@ -12,8 +12,8 @@ same command goes on where it stopped. `--alpha 0` trains the same student witho
 its teacher: the run to compare with.
 
 Time: that of training the student, and a forward pass of the teacher per step.
-Expected score: none is known; only `--quick` was run (2 CPU cores, QUICKTIME), a run
-that only shows that everything works. Without `--teacher` it first trains a small
+Expected score: none is known; only `--quick` was run (half a minute on 2 CPU cores),
+which only shows that everything works. Without `--teacher` it first trains a small
 one.
 """
 

@@ -43,6 +43,12 @@ class RegionFusionAttention(keras.layers.Layer):
             branch, used as often as its rate occurs. Defaults to `False`.
             The authors' released block is `dilation_rates=(1, 5, 5),
             gate="linear", share_equal_rates=True`.
+        residual: If `True`, the layer returns `F_I + A_I * F_I`, so that a
+            closed gate passes features on instead of deleting them (Wang et
+            al. 2017, "Residual Attention Network for Image Classification").
+            Not the poster's. Defaults to `False`.
+        gate_bias: Float, first value of the bias of both gates; 2 opens them
+            to 0.88 at the start. Defaults to 0, half open.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
@@ -72,6 +78,8 @@ class RegionFusionAttention(keras.layers.Layer):
         gate: str = "sigmoid",
         separable: bool = False,
         share_equal_rates: bool = False,
+        residual: bool = False,
+        gate_bias: float = 0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -87,6 +95,8 @@ class RegionFusionAttention(keras.layers.Layer):
         self.gate = gate
         self.separable = bool(separable)
         self.share_equal_rates = bool(share_equal_rates)
+        self.residual = bool(residual)
+        self.gate_bias = float(gate_bias)
 
         self.lung_gate = keras.layers.Conv2D(
             1,
@@ -94,6 +104,7 @@ class RegionFusionAttention(keras.layers.Layer):
             padding="same",
             data_format="channels_last",
             activation="sigmoid",
+            bias_initializer=keras.initializers.Constant(self.gate_bias),
             dtype=self.dtype_policy,
             name="lung_gate",
         )
@@ -103,6 +114,7 @@ class RegionFusionAttention(keras.layers.Layer):
             padding="same",
             data_format="channels_last",
             activation=gate,
+            bias_initializer=keras.initializers.Constant(self.gate_bias),
             dtype=self.dtype_policy,
             name="infection_gate",
         )
@@ -209,7 +221,8 @@ class RegionFusionAttention(keras.layers.Layer):
         gate = self.infection_attention(
             lung_features, infection_features, training=training
         )
-        return ops.multiply(gate, infection_features)
+        attended = ops.multiply(gate, infection_features)
+        return ops.add(infection_features, attended) if self.residual else attended
 
     def compute_output_shape(self, input_shape):
         return tuple(self._check_shapes(input_shape)[1])
@@ -251,6 +264,8 @@ class RegionFusionAttention(keras.layers.Layer):
                 "gate": self.gate,
                 "separable": self.separable,
                 "share_equal_rates": self.share_equal_rates,
+                "residual": self.residual,
+                "gate_bias": self.gate_bias,
             }
         )
         return config

@@ -1,6 +1,6 @@
 """Two parallel decoders, lung and infection, over one encoder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 from keras import ops
@@ -69,6 +69,8 @@ class DualFlowSegmenter(keras.Model):
         as_released: If `True`, the attention is what the authors' released
             code computes: dilations 1, 5, 5, the last two one branch, and a
             linear gate. Default `False`.
+        attention_options: More arguments of every `RegionFusionAttention`, a
+            dict such as `{"residual": True}`. Default `None`.
         **kwargs: Passed to `keras.Model`.
 
     Call arguments:
@@ -100,6 +102,7 @@ class DualFlowSegmenter(keras.Model):
         separable: bool = False,
         deep_supervision: bool = False,
         as_released: bool = False,
+        attention_options: Mapping | None = None,
         **kwargs,
     ):
         if attention not in _ATTENTIONS:
@@ -117,7 +120,11 @@ class DualFlowSegmenter(keras.Model):
             if lung_supervision or attention == "region_fusion"
             else ("infection",),
             attention=attention,
-            options={"separable": separable, **(_AS_RELEASED if as_released else {})},
+            options={
+                "separable": separable,
+                **(_AS_RELEASED if as_released else {}),
+                **(attention_options or {}),
+            },
         )
         features = dict.fromkeys(flows.names, pyramid[-1])
         outputs, side_outputs = {}, {}
@@ -149,6 +156,7 @@ class DualFlowSegmenter(keras.Model):
         self.separable = bool(separable)
         self.deep_supervision = bool(deep_supervision)
         self.as_released = bool(as_released)
+        self.attention_options = dict(attention_options or {})
         self.total_stride = _stride(encoder.inputs[0], pyramid, 0)
 
     def call(self, inputs, training=None, mask=None):
@@ -261,6 +269,7 @@ class DualFlowSegmenter(keras.Model):
             "separable": self.separable,
             "deep_supervision": self.deep_supervision,
             "as_released": self.as_released,
+            "attention_options": dict(self.attention_options) or None,
         }
 
     @classmethod

@@ -6,7 +6,7 @@ from covseg_tf.training.options import RunOptions
 
 
 def set_up(options: RunOptions) -> None:
-    """Seeds the process and sets its precision.
+    """Seeds the process, sets its precision, and keeps TensorFlow off JAX's GPU.
 
     Half precision means bfloat16, which needs no loss scaling: NVIDIA GPUs from
     Ampere on compute it, others and CPUs run it without a gain in speed.
@@ -17,6 +17,11 @@ def set_up(options: RunOptions) -> None:
     keras.utils.set_random_seed(options.seed)
     policy = "mixed_bfloat16" if options.mixed_precision else "float32"
     keras.mixed_precision.set_global_policy(policy)
+    if keras.backend.backend() == "jax":
+        import tensorflow as tf
+
+        # It only reads the data there, and would take the GPU's memory.
+        tf.config.set_visible_devices([], "GPU")
 
 
 def warmup_cosine(
