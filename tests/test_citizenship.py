@@ -31,6 +31,8 @@ OBJECTS = [
             "gate": "linear",
             "separable": True,
             "share_equal_rates": True,
+            "residual": True,
+            "gate_bias": 1.5,
         },
     ),
     (
@@ -58,6 +60,7 @@ OBJECTS = [
             "encoder": EdgeEncoder((32, 32, 1), 4, (4, 6, 8), (0, 0, 0)),
             "decoder_filters": (4, 5),
             "attention": "self",
+            "attention_options": {"residual": True},
             "lung_supervision": False,
             "separable": True,
             "deep_supervision": True,

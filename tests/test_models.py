@@ -219,3 +219,19 @@ def test_save_and_load_in_a_new_process(tmp_path):
 def test_errors(build, text):
     with pytest.raises(ValueError, match=text):
         build()
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+def test_a_network_without_lung_output_takes_both_masks(deep_supervision):
+    """One dataset for every row: the lung mask is left out, nothing else is."""
+    model = small(
+        attention="self", lung_supervision=False, deep_supervision=deep_supervision
+    )
+    model.compile("sgd", loss=CombinedSegmentationLoss())
+    masks = {"infection": np.round(image(1))}
+    alone = model.evaluate(image(), masks, verbose=0, return_dict=True)
+    both = masks | {"lung": np.round(image(2))}
+    together = model.evaluate(image(), both, verbose=0, return_dict=True)
+    assert together["loss"] == pytest.approx(alone["loss"], rel=1e-6)
+    with pytest.raises(ValueError, match="need the key 'infection'"):
+        model.evaluate(image(), {"infektion": masks["infection"]}, verbose=0)

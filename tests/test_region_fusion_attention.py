@@ -115,6 +115,21 @@ def test_by_hand_with_zero_weights():
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(got), infection / 2)
 
 
+def test_residual_form_and_first_gate_by_hand():
+    """Zero kernels, bias b: A_I = sigmoid(b), so F_I' = (1 + sigmoid(b)) F_I."""
+    layer = RegionFusionAttention(residual=True, gate_bias=2.0)
+    infection = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
+    lung = np.ones((1, 4, 4, 3), "float32")
+    layer.build([lung.shape, infection.shape])
+    for variable in layer.trainable_variables:
+        if "kernel" in variable.path:
+            variable.assign(np.zeros(variable.shape))
+    got = keras.ops.convert_to_numpy(layer([lung, infection]))
+    np.testing.assert_allclose(got, 1.8807971 * infection, rtol=1e-6)
+    gate = keras.ops.convert_to_numpy(layer.lung_attention(lung))
+    np.testing.assert_allclose(gate, np.full((1, 4, 4, 1), 0.8807971), rtol=1e-6)
+
+
 def test_influence_runs_from_lung_to_infection():
     rng = np.random.default_rng(0)
     layer = RegionFusionAttention()

@@ -1,8 +1,16 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from covseg_tf.training import average_checkpoints
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.training import (
+    average_checkpoints,
+    compile_segmenter,
+    fit_segmenter,
+    resume_epoch,
+    warmup_cosine,
+)
 from covseg_tf.training.fit import _best_so_far
 
 
@@ -37,3 +45,45 @@ def test_best_so_far_follows_the_mode(tmp_path):
     assert _best_so_far(log, "val_loss", "min") == 0.4
     assert _best_so_far(log, "val_loss", "max") == 0.7
     assert _best_so_far(log, "val_dice", "max") is None
+
+
+@pytest.mark.parametrize("lung_supervision", [False, True])
+def test_the_logs_have_the_same_names_for_every_network(lung_supervision):
+    encoder = EdgeEncoder((32, 32, 1), 4, (4, 6), (0, 0))
+    model = DualFlowSegmenter(encoder, lung_supervision=lung_supervision)
+    compile_segmenter(model, 1e-3)
+    image = np.zeros((1, 32, 32, 1), "float32")
+    logs = model.evaluate(
+        image, {"lung": image, "infection": image}, verbose=0, return_dict=True
+    )
+    assert {"infection_dice", "infection_dice_lesions"} <= set(logs)
+    assert ("lung_dice" in logs) == lung_supervision
+
+
+def test_warmup_then_cosine_by_hand():
+    rate = warmup_cosine(1.0, 100)  # 20 steps up from a tenth, 80 down to 1 %
+    for step, value in ((0, 0.1), (10, 0.55), (20, 1.0), (60, 0.505), (100, 0.01)):
+        assert float(rate(step)) == pytest.approx(value, abs=1e-6)
+
+
+def test_early_stopping_counts_on_after_a_resume(tmp_path):
+    """Two epochs without gain in the log: with patience 3, one more is run."""
+
+    def fit(patience, epochs):
+        model = dense(0.0)
+        model.compile(keras.optimizers.SGD(0.0), "mse")
+        data = (np.ones((4, 1), "float32"), np.ones((4, 1), "float32"))
+        dataset = tf.data.Dataset.from_tensors(data)
+        fit_segmenter(
+            *(model, dataset, dataset, tmp_path, epochs, "val_loss", "min"),
+            patience=patience,
+            tensorboard=False,
+            verbose=0,
+        )
+        return len((tmp_path / "log.csv").read_text().splitlines()) - 1
+
+    assert fit(None, 3) == 3  # the first is the best, for the loss never moves
+    assert resume_epoch(tmp_path) == 3
+    assert fit(3, 20) == 4
+    assert fit(3, 20) == 4  # it has stopped, and stays so
+    assert resume_epoch(tmp_path / "nothing") == 0

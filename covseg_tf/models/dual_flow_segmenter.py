@@ -239,6 +239,11 @@ class DualFlowSegmenter(keras.Model):
             return values
         if not self.lung_supervision:
             # So that one dataset of both masks trains every row of the ablation.
+            if "infection" not in values:
+                raise ValueError(
+                    "This network gives an infection map; masks and weights need "
+                    f"the key 'infection'. Received the keys: {sorted(values)}"
+                )
             values = {k: v for k, v in values.items() if _flow_of(k) != "lung"}
         if not self.deep_supervision:
             return values
