@@ -19,6 +19,7 @@ from ablation_scores import (
     PAIRS,
     TEST_SETS,
     TITLES,
+    VARIANTS,
     all_runs,
     difference,
     missing_runs,
@@ -179,6 +180,33 @@ def section(test_set, networks):
     return lines
 
 
+def variants_section(groups, variants):
+    """Each variant against Region Fusion Attention, on the seeds of both."""
+    lines = [
+        "## What was tried to help Region Fusion Attention",
+        "",
+        "Same recipe and budget; the difference is to `+ region fusion attention` with",
+        "the same seeds: infection Dice, lesions, paired by image.",
+        "",
+        "| variant | test set | seeds | Dice | difference | 95 % by image |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key, networks in variants.items():
+        base = groups.get(key, {}).get("region_fusion_attention", [])
+        both = networks | {"region_fusion_attention": base}
+        for name, runs in networks.items():
+            found = difference(both, name, "region_fusion_attention")
+            if found is None:
+                continue
+            of, seeds = found
+            dice = [r.scores("infection_dice", "lesions").mean() for r in runs]
+            lines.append(
+                f"| {VARIANTS[name]} | {TEST_SETS.get(key[1], key[1])} | {seeds} | "
+                f"{cell(dice)} | {of.mean:+.4f} | {of.low:+.4f} to {of.high:+.4f} |"
+            )
+    return [*lines, ""]
+
+
 def training_text(groups):
     lines = []
     for modality, title in TITLES.items():
@@ -201,7 +229,7 @@ def training_text(groups):
     return lines
 
 
-def report(groups):
+def report(groups, variants=None):
     runs = [run for networks in groups.values() for run in all_runs(networks)]
     parameters = {run.facts["row"]: int(run.facts["parameters"]) for run in runs}
     sizes = [f"{NETWORKS[n]} {parameters[n]:,}" for n in NETWORKS if n in parameters]
@@ -229,6 +257,8 @@ def report(groups):
             f"(ablation_{modality}.svg)",
             "",
         ]
+    if variants:
+        lines += variants_section(groups, variants)
     return "\n".join(lines)
 
 
@@ -242,6 +272,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         groups = read_runs(options.rows)
+        variants = read_runs(options.rows, VARIANTS)
     except ValueError as error:
         print(f"ablation_results.py: {error}", file=sys.stderr)
         return 2
@@ -251,7 +282,7 @@ def main(arguments=None):
         draw(sets, options.out / f"ablation_{modality}.svg")
     path = options.out / "ablation.md"
     findings = options.rows / "findings.md"
-    text = report(groups)
+    text = report(groups, variants)
     if findings.is_file():  # what was learnt, in words
         text += "\n" + findings.read_text("utf-8")
     path.write_text(text, "utf-8")

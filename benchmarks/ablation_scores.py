@@ -13,6 +13,13 @@ NETWORKS = {
     "region_fusion_attention": "+ region fusion attention",
     "no_attention": "no attention (ours)",
 }
+# What was tried to help Region Fusion Attention; not part of the study's table.
+VARIANTS = {
+    "rfa_residual": "residual: F + A F in place of A F",
+    "rfa_open": "gates open at the start: bias 2, so 0.88",
+    "rfa_released": "as released: linear gate, dilations 1, 5, 5",
+    "rfa_warm_up": "lung flow learns alone first, then steers",
+}
 PAIRS = (
     ("lung_region", "baseline"),
     ("region_fusion_attention", "baseline"),
@@ -71,18 +78,20 @@ def read_csv(path):
     return rows
 
 
-def read_runs(folder):
-    """Dict (modality, test set) -> network -> its runs, by seed."""
+def read_runs(folder, names=NETWORKS):
+    """Dict (modality, test set) -> network -> its runs, by seed; of these names."""
     groups: dict = {}
     for facts in read_csv(folder / "runs.csv"):
-        for column, known in (("modality", TITLES), ("row", NETWORKS)):
+        for column, known in (("modality", TITLES), ("row", NETWORKS | VARIANTS)):
             if facts.get(column) not in known:
                 raise ValueError(
                     f"{folder / 'runs.csv'}: {column} must be one of "
                     f"{', '.join(known)}. Found: {facts.get(column)!r}"
                 )
+        if facts["row"] not in names:
+            continue
         key = (facts["modality"], facts["test_set"])
-        groups.setdefault(key, {name: [] for name in NETWORKS})
+        groups.setdefault(key, {name: [] for name in names})
         groups[key][facts["row"]].append(Run(facts, folder))
     for networks in groups.values():
         for runs in networks.values():

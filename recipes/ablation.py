@@ -56,6 +56,9 @@ ROWS = {
 VARIANTS = {
     "rfa_residual": {"attention_options": {"residual": True}},
     "rfa_open": {"attention_options": {"gate_bias": 2.0}},
+    "rfa_released": {"as_released": True},
+    # At 128x128 the lung flow learns alone; at 256x256 it steers.
+    "rfa_warm_up": (ROWS["lung_region"], ROWS["region_fusion_attention"]),
 }
 MONITOR = "val_infection_dice_lesions"
 
@@ -67,7 +70,7 @@ class Options(TrainingOptions):
         "X-rays to score only, with a manifest", None
     )
     networks: tuple[str, ...] = option(
-        f"which rows, or {' or '.join(VARIANTS)}", tuple(ROWS)
+        f"which rows; also {', '.join(VARIANTS)}", tuple(ROWS)
     )
     seeds: tuple[int, ...] = option("one run per network and seed", (0, 1, 2))
     epochs: int = option("epochs at 128x128", 16)
@@ -106,9 +109,12 @@ def read_splits(options):
     return train, validation, tests
 
 
-def build(row, side):
+def build(row, side, stage):
+    arguments = (ROWS | VARIANTS)[row]
+    if isinstance(arguments, tuple):
+        arguments = arguments[stage - 1]
     encoder = EdgeEncoder((side, side, 1), 16, (24, 48, 96, 128))
-    return DualFlowSegmenter(encoder, (48, 32, 16), **(ROWS | VARIANTS)[row])
+    return DualFlowSegmenter(encoder, (48, 32, 16), **arguments)
 
 
 def train(options, row, seed, train_samples, validation_samples, folder):
@@ -127,7 +133,7 @@ def train(options, row, seed, train_samples, validation_samples, folder):
             seed=seed,
             first_epoch=resume_epoch(run_dir),
         )
-        model = build(row, side)
+        model = build(row, side, number)
         if checkpoint is not None:
             model.load_weights(checkpoint)
         steps = epochs * (len(train_samples) // options.batch_size)

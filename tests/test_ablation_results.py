@@ -131,6 +131,19 @@ def test_ct_is_also_drawn_by_patient(results, study, tmp_path):
     assert "the images are of 3 patients" in text
 
 
+def test_variants_are_compared_with_region_fusion_attention(results, study, tmp_path):
+    assert "What was tried" not in build(results, study, tmp_path / "without")
+    scores = made_up(SLICES, np.array([0.75, 0.7, 0.4, 0.4, 0.4, 0.4]))
+    line = write_run(study, "ct", "rfa_open", 0, "covid_19_ct_seg_test", *scores)
+    with (study / "runs.csv").open("a") as stream:
+        stream.write(",".join(map(str, line.values())) + "\n")
+    text = build(results, study, tmp_path / "with")
+    # 0.05 on one of six: 0.0083.
+    tried = text.split("## What was tried")[1]
+    assert "| 1 | 0.5083 | +0.0083 | +0.0000 to +0.0250 |" in tried
+    assert "rfa_open" not in text
+
+
 def test_poster_caution_protocol_and_what_is_missing(results, study, tmp_path):
     text = build(results, study, tmp_path / "out")
     assert "| the poster's own |" in text
