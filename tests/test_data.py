@@ -97,6 +97,15 @@ def test_augmentation_moves_image_and_masks_together():
     assert (moved != masks).any(axis=(1, 2, 3)).all()
 
 
+def test_no_augmentation_is_in_the_network_that_is_exported():
+    from covseg_tf.models import DualFlowSegmenter
+
+    network = DualFlowSegmenter.from_preset("xray", (64, 64, 1))
+    kinds = {type(x).__name__ for x in network.inference_model()._flatten_layers()}
+    assert {"Conv2D", "ReLU"} <= kinds
+    assert not [kind for kind in kinds if kind.startswith("Random")]
+
+
 def test_photometric_layers_leave_masks_alone():
     rng = np.random.default_rng(0)
     images = rng.random((4, 32, 32, 1)).astype("float32")

@@ -119,13 +119,14 @@ def test_a_killed_recipe_goes_on_to_the_same_curve(tmp_path):
 
 
 def test_ct_recipes_train_score_and_bundle(phantom_slices, tmp_path):
-    for recipe, files in (
-        ("ct_edge.py", ("evaluation_int8.csv", "ct/MODEL_CARD.md", "ct/model.tflite")),
-        ("ct_co_era_net.py", ()),
+    bundle = ("evaluation_int8.csv", "ct/MODEL_CARD.md", "ct/model.tflite")
+    for recipe, flags, files in (
+        ("ct_edge.py", (), bundle),
+        ("ct_co_era_net.py", ("--mixed-precision", "--jit-compile"), ()),
     ):
         out = tmp_path / recipe
         words = ("--data", phantom_slices, "--out", out, "--quick", "--epochs", "4")
-        result = run(recipe, *words)
+        result = run(recipe, *words, *flags)
         assert result.returncode == 0, result.stderr[-2000:]
         for file in ("best.keras", "log.csv", "evaluation.csv", "metrics.json", *files):
             assert (out / file).is_file(), file
