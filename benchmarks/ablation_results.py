@@ -48,9 +48,12 @@ Written by `python benchmarks/ablation_results.py` from the scores of every
 image in [ablation/](ablation), which `recipes/ablation.py` wrote:
 
     python recipes/ablation.py --modality xray --data COVID_QU_EX \\
-        --external GENERAL_BLOCKCHAIN --out RUN_XRAY
-    python recipes/ablation.py --modality ct --data COVID_19_CT_SEG \\
-        --epochs 24 --fine-epochs 6 --out RUN_CT
+        --external GENERAL_BLOCKCHAIN --out RUN
+    python recipes/ablation.py --modality ct --data COVID_19_CT_SEG --out RUN \\
+        --epochs 24 --fine-epochs 6
+
+into `RUN/rows`, the variants at the end by the same commands with `--networks
+NAME`.
 
 Four networks that differ in attention and lung supervision alone, over
 `EdgeEncoder` (random weights), each trained with one recipe and one budget
@@ -199,7 +202,12 @@ def variants_section(groups, variants):
             if found is None:
                 continue
             of, seeds = found
-            dice = [r.scores("infection_dice", "lesions").mean() for r in runs]
+            common = {run.facts["seed"] for run in base}
+            dice = [
+                run.scores("infection_dice", "lesions").mean()
+                for run in runs
+                if run.facts["seed"] in common
+            ]
             lines.append(
                 f"| {VARIANTS[name]} | {TEST_SETS.get(key[1], key[1])} | {seeds} | "
                 f"{cell(dice)} | {of.mean:+.4f} | {of.low:+.4f} to {of.high:+.4f} |"
@@ -273,6 +281,7 @@ def main(arguments=None):
     try:
         groups = read_runs(options.rows)
         variants = read_runs(options.rows, VARIANTS)
+        text = report(groups, variants)
     except ValueError as error:
         print(f"ablation_results.py: {error}", file=sys.stderr)
         return 2
@@ -282,7 +291,6 @@ def main(arguments=None):
         draw(sets, options.out / f"ablation_{modality}.svg")
     path = options.out / "ablation.md"
     findings = options.rows / "findings.md"
-    text = report(groups, variants)
     if findings.is_file():  # what was learnt, in words
         text += "\n" + findings.read_text("utf-8")
     path.write_text(text, "utf-8")

@@ -68,7 +68,7 @@ def main(arguments=None):
     try:
         model = keras.saving.load_model(options.network, compile=False)
         samples = read_samples(options.data, options.split)
-        spec = PreprocessingSpec(*model.input_shape[1:3])
+        spec = PreprocessingSpec(*(side or 256 for side in model.input_shape[1:3]))
         found = measure(model, samples, spec)
     except ValueError as error:
         print(f"gates.py: {error}", file=sys.stderr)

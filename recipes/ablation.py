@@ -2,13 +2,15 @@
 """Train the poster's ablation rows, with one budget and one recipe for all.
 
     python recipes/ablation.py --modality xray --data DIR --external DIR2 --out RUN
-    python recipes/ablation.py --modality ct --data DIR --out RUN
+    python recipes/ablation.py --modality ct --data DIR3 --out RUN \\
+        --epochs 24 --fine-epochs 6
     python benchmarks/ablation_results.py --rows RUN/rows --out REPORT
 
 X-ray: DIR has the layout of the COVID-QU-Ex download; as on the poster, only
 COVID-19 films are trained on; the whole of Val is scored, and DIR2, a folder with
-a manifest that is never trained on. CT: a folder with a manifest whose splits
-are train, validation and test, each patient in one of them.
+a manifest that is never trained on. CT: COVID-19-CT-Seg or MedSeg as published, or
+a folder with a manifest whose splits are train, validation and test; each patient
+is in one part.
 
 Four networks that differ in the attention and the lung supervision alone, over one
 encoder that 2 CPU cores can train (`EdgeEncoder`, random weights): dense attention
@@ -16,20 +18,27 @@ of the poster's form, no side outputs. Each trains at 128x128, then for a few
 epochs at 256x256, and is scored at 256x256. RUN/rows receives, per network, seed
 and test set, the scores of every image, which is all that the report reads. After
 a kill the same command goes on where it stopped; runs that are done are kept.
+`--seed` is that of the split.
 
-Time: on 2 CPU cores about 6 minutes a network and seed (X-ray), 3 (CT).
-`--quick` is a run of about a minute.
+Time: on 2 CPU cores about 6 minutes a network and seed (X-ray), 3 (CT). Scores:
+docs/results/ablation.md. `--quick` is a run of about a minute.
 """
 
 import csv
 import dataclasses
+import json
 import pathlib
 import sys
 
 import keras
 
-from covseg_tf.data import make_dataset, read_covid_qu_ex, split_samples
-from covseg_tf.data.manifest import read_manifest
+from covseg_tf.data import (
+    make_dataset,
+    read_covid_qu_ex,
+    read_manifest,
+    read_parts,
+    split_samples,
+)
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 from covseg_tf.training import (
@@ -39,6 +48,7 @@ from covseg_tf.training import (
     fit_segmenter,
     parse_options,
     resume_epoch,
+    run_recipe,
     set_up,
     summarize_rows,
     warmup_cosine,
@@ -81,6 +91,9 @@ class Options(TrainingOptions):
         super().__post_init__()
         if self.modality not in ("xray", "ct"):
             raise ValueError(f"--modality must be xray or ct, not {self.modality!r}")
+        self._at_least("fine_epochs", 1)
+        if min(self.seeds) < 0:
+            raise ValueError(f"--seeds must be 0 or more, not {min(self.seeds)}")
         unknown = set(self.networks) - {*ROWS, *VARIANTS}
         if unknown:
             raise ValueError(
@@ -92,16 +105,13 @@ class Options(TrainingOptions):
 def read_splits(options):
     """Training and validation samples, and the test sets by name."""
     if options.modality == "ct":
-        parts = {
-            part: read_manifest(options.data, part)
-            for part in ("train", "validation", "test")
-        }
+        parts = read_parts(options.data, options.seed)
         tests = {f"{options.data.resolve().name}_test": parts["test"]}
         return parts["train"], parts["validation"], tests
     covid = [
         s for s in read_covid_qu_ex(options.data, "Train") if s.finding == "COVID-19"
     ]
-    train, validation = split_samples(covid, 0.1, seed=0)
+    train, validation = split_samples(covid, 0.1, options.seed)
     tests = {"covid_qu_ex_val": read_covid_qu_ex(options.data, "Val")}
     if options.external is not None:
         name = options.external.resolve().name
@@ -187,15 +197,53 @@ def thin(samples, count):
     return samples[:: max(1, len(samples) // count)]
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
+def check_options(options):
+    """One folder holds runs of one budget: what is done there is kept as it is."""
+    of_the_run = ("quick", "epochs", "fine_epochs", "batch_size", "learning_rate")
+    of_the_run += ("patience", "seed", "mixed_precision")
+    given = {name: getattr(options, name) for name in of_the_run}
+    for name in ("data", "external"):
+        path = getattr(options, name)
+        given[name] = path and path.resolve().name
+    path = options.out / f"{options.modality}_options.json"
+    if not path.is_file():
+        options.out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(given, indent=2) + "\n")
+        return
+    before = json.loads(path.read_text())
+    changed = [name for name in given if given[name] != before.get(name)]
+    if changed:
+        raise ValueError(
+            f"{options.out} has runs with other options: "
+            + ", ".join(f"{n} was {before.get(n)}, is {given[n]}" for n in changed)
+            + ". Give another --out."
+        )
+
+
+def run_one(options, row, seed, parts, tests, folder):
+    keras.backend.clear_session()
+    set_up(dataclasses.replace(options, seed=seed))
+    model, spec = train(options, row, seed, *parts, folder)
+    logs = [read_csv(folder / f"stage_{n}" / "log.csv") for n in (1, 2)]
+    facts = {
+        "modality": options.modality,
+        "row": row,
+        "seed": seed,
+        "parameters": model.count_params(),
+        "train_images": len(parts[0]),
+        "validation_images": len(parts[1]),
+        "epochs": f"{options.epochs}+{options.fine_epochs}",
+        "seconds": round(sum(float(r["seconds"]) for r in logs[0] + logs[1])),
+        "val_infection_dice": max(float(r[MONITOR]) for r in logs[1]),
+    }
+    return [facts | files for files in score(options, model, spec, tests, row, seed)]
+
+
+def run(options):
     if options.quick:
         options = dataclasses.replace(options, seeds=(0,), epochs=1, fine_epochs=1)
-    try:
-        training, validation, tests = read_splits(options)
-    except ValueError as error:
-        print(f"ablation.py: {error}", file=sys.stderr)
-        return 2
+    training, validation, tests = read_splits(options)
+    check_options(options)
     if options.quick:
         training, validation = thin(training, 16), thin(validation, 8)
         tests = {name: thin(samples, 8) for name, samples in tests.items()}
@@ -204,35 +252,20 @@ def main(arguments=None):
     for seed in options.seeds:  # outside, so that every seed is a whole table
         for row in options.networks:
             folder = options.out / f"{options.modality}_{row}_seed{seed}"
-            done = folder / "runs.csv"
-            if done.is_file():
-                continue
-            keras.backend.clear_session()
-            set_up(dataclasses.replace(options, seed=seed))
-            model, spec = train(options, row, seed, training, validation, folder)
-            logs = [read_csv(folder / f"stage_{n}" / "log.csv") for n in (1, 2)]
-            facts = {
-                "modality": options.modality,
-                "row": row,
-                "seed": seed,
-                "parameters": model.count_params(),
-                "train_images": len(training),
-                "validation_images": len(validation),
-                "epochs": f"{options.epochs}+{options.fine_epochs}",
-                "seconds": round(sum(float(r["seconds"]) for r in logs[0] + logs[1])),
-                "val_infection_dice": max(float(r[MONITOR]) for r in logs[1]),
-            }
-            scores = [
-                facts | files for files in score(options, model, spec, tests, row, seed)
-            ]
-            write_rows(done, scores)
+            if not (folder / "runs.csv").is_file():
+                parts = (training, validation)
+                done = run_one(options, row, seed, parts, tests, folder)
+                write_rows(folder / "runs.csv", done)
 
     runs = []
     for path in sorted(options.out.glob("*_seed*/runs.csv")):
         runs.extend(read_csv(path))
     write_rows(options.out / "rows" / "runs.csv", runs)
     print(f"Scores of every image: {options.out / 'rows'}")
-    return 0
+
+
+def main(arguments=None):
+    return run_recipe("ablation.py", run, parse_options(Options, __doc__, arguments))
 
 
 if __name__ == "__main__":

@@ -3,29 +3,30 @@
 
     python recipes/ct_co_era_net.py --data DIR --out RUN --mixed-precision
 
-DIR is a folder with a manifest whose column `split` says train, validation or test,
-each patient in one of them (`covseg data check DIR` shows it). RUN receives log.csv,
-tensorboard/, best.keras, evaluation.csv and metrics.json. After a kill, the same
-command goes on where it stopped.
+DIR is COVID-19-CT-Seg or MedSeg as published (NIfTI; split here by patient), or a
+folder with a manifest whose column `split` says train, validation or test. RUN receives
+log.csv, tensorboard/, best.keras, evaluation.csv and metrics.json. After a kill, the
+same command goes on where it stopped.
 
 ConvNeXt-Small with ImageNet weights (downloaded once; `--encoder-weights FILE` or
-`none`), Region Fusion Attention, deep supervision: 74 M parameters, 256x256.
-Hardware: one GPU with 16 GB. Time and score: not measured, for want of a GPU; the
-poster has 0.7945 infection Dice, trained on COVID-19-CT-Seg and tested on MedSeg.
-The authors' own schedule: `--learning-rate 2e-4 --weight-decay 0 --epochs 100
---batch-size 4`, without augmentation in their code.
-`--quick` trains a slimmer network for a step or two, about a minute on a CPU.
+`none`), Region Fusion Attention, deep supervision: 74 M parameters, 256x256. Hardware:
+one GPU with 16 GB. Time and score: not measured, for want of a GPU; the poster has
+0.7945 infection Dice, trained on COVID-19-CT-Seg and tested on MedSeg. The authors'
+rate, decay, epochs and batch: `--learning-rate 2e-4 --weight-decay 0 --epochs 100
+--patience 0 --batch-size 4`; schedule and augmentation stay ours. `--quick` trains a
+slimmer network for a step or two, about a minute on a CPU.
 """
 
 import dataclasses
 import sys
 
-from covseg_tf.data import read_manifest
+from covseg_tf.data import read_parts
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 from covseg_tf.training import (
     TrainingOptions,
     parse_options,
+    run_recipe,
     score_segmenter,
     set_up,
     train_segmenter,
@@ -41,7 +42,6 @@ class Options(TrainingOptions):
     learning_rate: float = option("peak of the schedule", 2e-4)
     weight_decay: float = option("decoupled weight decay", 0.01)
     patience: int = option("stop after so many epochs without gain; 0: never", 15)
-    test_split: str = option("split to score", "test")
 
 
 def build(options):
@@ -52,30 +52,25 @@ def build(options):
     return DualFlowSegmenter.from_preset("co_era_net", encoder_weights=weights)
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    try:
-        samples = {
-            part: read_manifest(options.data, part) for part in ("train", "validation")
-        }
-        test = read_manifest(options.data, options.test_split)
-    except ValueError as error:
-        print(f"ct_co_era_net.py: {error}", file=sys.stderr)
-        return 2
+def run(options):
+    samples = read_parts(options.data, options.seed)
     if options.quick:
         options = dataclasses.replace(
             options, epochs=min(options.epochs, 8), batch_size=4
         )
         samples = {part: listed[:48] for part, listed in samples.items()}
-        test = test[:12]
 
     set_up(options)
     model = build(options)
     spec = PreprocessingSpec(*model.input_shape[1:3])
     best = train_segmenter(model, options, spec, samples, options.weight_decay)
-    score_segmenter(model, options.out, spec, test)
-    print(f"Network: {best}   try: covseg evaluate {best} DATA --out SCORES")
-    return 0
+    score_segmenter(model, options.out, spec, samples["test"])
+    print(f"Network: {best}   try: covseg evaluate {best} DATA --split SPLIT --out OUT")
+
+
+def main(arguments=None):
+    options = parse_options(Options, __doc__, arguments)
+    return run_recipe("ct_co_era_net.py", run, options)
 
 
 if __name__ == "__main__":

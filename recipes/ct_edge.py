@@ -3,11 +3,10 @@
 
     python recipes/ct_edge.py --data DIR --out RUN
 
-DIR is a folder with a manifest whose column `split` says train, validation or test,
-each patient in one of them (`covseg data check DIR` shows it). RUN receives
-log.csv, tensorboard/, best.keras, evaluation.csv, metrics.json and RUN/ct, the
-bundle of the full-integer model. After a kill, the same command goes on where it
-stopped.
+DIR is COVID-19-CT-Seg or MedSeg as published (NIfTI; split here by patient), or a
+folder with a manifest whose column `split` says train, validation or test. RUN receives
+log.csv, tensorboard/, best.keras, evaluation.csv, metrics.json and RUN/ct, the bundle
+of the full-integer model. After a kill, the same command goes on where it stopped.
 
 Hardware: 2 CPU cores. Time and expected score: see docs/results/ablation.md, whose
 networks were trained on the same slices.
@@ -19,7 +18,9 @@ import dataclasses
 import pathlib
 import sys
 
-from covseg_tf.data import load_sample, read_manifest
+import keras
+
+from covseg_tf.data import load_sample, read_parts
 from covseg_tf.deploy import check_parity, export_tflite, write_bundle
 from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.edge import PreprocessingSpec, Segmenter
@@ -27,7 +28,9 @@ from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
     TrainingOptions,
     evaluate,
+    float32_copy,
     parse_options,
+    run_recipe,
     score_segmenter,
     set_up,
     summarize_rows,
@@ -44,8 +47,7 @@ class Options(TrainingOptions):
 
 
 LIMITS = """\
-- It learnt from slices of few patients, windowed before they were published, all
-  with infection: an empty map does not mean a healthy slice.
+- It learnt from slices of few patients: an empty map does not mean a healthy slice.
 - One axial slice at a time; neither volume nor density is measured.
 """
 
@@ -97,22 +99,11 @@ def quantize(options, model, spec, samples, scores):
     write_bundle(options.out / "ct", tflite, spec, metrics, card)
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    try:
-        if (options.out / "ct").exists():
-            raise ValueError(
-                f"{options.out / 'ct'}: already there; give another --out."
-            )
-        samples = {
-            part: read_manifest(options.data, part)
-            for part in ("train", "validation", "test")
-        }
-        if options.weights is not None and not options.weights.is_file():
-            raise ValueError(f"{options.weights}: no such file.")
-    except ValueError as error:
-        print(f"ct_edge.py: {error}", file=sys.stderr)
-        return 2
+def run(options):
+    bundle = options.out / "ct"
+    if bundle.exists():
+        raise ValueError(f"{bundle}: already there; give another --out.")
+    samples = read_parts(options.data, options.seed)
     side = 256
     if options.quick:
         side = 64
@@ -128,9 +119,16 @@ def main(arguments=None):
         model.load_weights(options.weights)
     train_segmenter(model, options, spec, samples)
     scores = score_segmenter(model, options.out, spec, samples["test"])
-    quantize(options, model, spec, samples, scores)
-    print(f"Bundle: {options.out / 'ct'}")
-    return 0
+    if keras.backend.backend() != "tensorflow":
+        print("To quantize, the same command with KERAS_BACKEND=tensorflow.")
+        return
+    quantize(options, float32_copy(model), spec, samples, scores)
+    print(f"Bundle: {bundle}")
+
+
+def main(arguments=None):
+    options = parse_options(Options, __doc__, arguments)
+    return run_recipe("ct_edge.py", run, options)
 
 
 if __name__ == "__main__":

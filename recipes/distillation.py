@@ -3,18 +3,17 @@
 
     python recipes/distillation.py --data DIR --teacher TEACHER.keras --out RUN
 
-DIR has the layout of the COVID-QU-Ex download. TEACHER is a `DualFlowSegmenter`
+DIR is any data set that `covseg data check` knows. TEACHER is a `DualFlowSegmenter`
 with a lung and an infection map, for example best.keras of xray_co_era_net.py. The
-student takes images of the teacher's size. RUN/student receives log.csv,
-tensorboard/, best.keras, which is a plain `DualFlowSegmenter`, evaluation.csv and
-metrics.json, the scores on Val; RUN/teacher the teacher's scores. After a kill, the
-same command goes on where it stopped. `--alpha 0` trains the same student without
-its teacher: the run to compare with.
+student takes images of the teacher's size. RUN/student receives log.csv, tensorboard/,
+best.keras, which is a plain `DualFlowSegmenter`, evaluation.csv and metrics.json, the
+scores on its test part; RUN/teacher the teacher's scores. After a kill, the same
+command goes on where it stopped. `--alpha 0` trains the same student without its
+teacher: the run to compare with.
 
-Time: that of training the student, and a forward pass of the teacher per step.
-Expected score: none is known; only `--quick` was run (half a minute on 2 CPU cores),
-which only shows that everything works. Without `--teacher` it first trains a small
-one.
+Time: that of training the student, and a forward pass of the teacher per step. Expected
+score: none is known; only `--quick` was run (half a minute on 2 CPU cores), which only
+shows that everything works. Without `--teacher` it first trains a small one.
 """
 
 import dataclasses
@@ -23,13 +22,14 @@ import sys
 
 import keras
 
-from covseg_tf.data import read_covid_qu_ex, split_samples
+from covseg_tf.data import read_parts
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 from covseg_tf.training import (
     Distiller,
     TrainingOptions,
     parse_options,
+    run_recipe,
     score_segmenter,
     set_up,
     train_segmenter,
@@ -76,30 +76,24 @@ def make_student(options, spec):
     return DualFlowSegmenter.from_preset("xray", (spec.height, spec.width, 1))
 
 
-def read_samples(options):
-    samples = {"test": read_covid_qu_ex(options.data, "Val")}
-    training = read_covid_qu_ex(options.data, "Train")
+def read(options):
+    samples = read_parts(options.data, options.seed)
     if options.quick:
-        training, samples["test"] = (
-            part[:: max(1, len(part) // 40)] for part in (training, samples["test"])
-        )
-    samples["train"], samples["validation"] = split_samples(training, 0.1)
+        samples = {
+            part: listed[:: max(1, len(listed) // 40)]
+            for part, listed in samples.items()
+        }
     return samples
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
+def run(options):
     if options.quick:
         options = dataclasses.replace(options, epochs=2, side=64)
     set_up(options)
-    try:
-        samples = read_samples(options)
-        teacher, spec = make_teacher(options, samples)
-        student = make_student(options, spec)
-        distiller = Distiller(student, teacher, options.alpha, options.temperature)
-    except ValueError as error:
-        print(f"distillation.py: {error}", file=sys.stderr)
-        return 2
+    samples = read(options)
+    teacher, spec = make_teacher(options, samples)
+    student = make_student(options, spec)
+    distiller = Distiller(student, teacher, options.alpha, options.temperature)
     out = options.out / "student"
     train_segmenter(distiller, dataclasses.replace(options, out=out), spec, samples)
 
@@ -107,7 +101,11 @@ def main(arguments=None):
         (options.out / name).mkdir(parents=True, exist_ok=True)
         print(f"{name}, {network.count_params():,} parameters:")
         score_segmenter(network, options.out / name, spec, samples["test"])
-    return 0
+
+
+def main(arguments=None):
+    options = parse_options(Options, __doc__, arguments)
+    return run_recipe("distillation.py", run, options)
 
 
 if __name__ == "__main__":

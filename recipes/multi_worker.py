@@ -36,6 +36,7 @@ from covseg_tf.training import (
     join_workers,
     parse_options,
     resume_epoch,
+    run_recipe,
     same_on_all_workers,
     set_up,
     shard_batches,
@@ -69,40 +70,28 @@ def build(options):
     return DualFlowSegmenter.from_preset("xray", shape)
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
+def run(options):
     if options.quick:
         options = dataclasses.replace(options, epochs=1, side=64)
-    try:
-        distribution = join_workers(options.workers, options.worker)
-        set_up(options)
-        train, validation = read_samples(options)
-        run_dir = options.out / f"worker_{distribution.data_shard_id}"
-        if not same_on_all_workers(resume_epoch(run_dir)):
-            raise ValueError(
-                f"{run_dir}: the workers stopped after different epochs. Copy the "
-                "folder of one over those of the others, or give a new --out."
-            )
-        spec = PreprocessingSpec(options.side, options.side)
-        training = make_dataset(
-            train,
-            spec,
-            options.batch_size,
-            training=True,
-            seed=options.seed,
-            first_epoch=resume_epoch(run_dir),
+    distribution = join_workers(options.workers, options.worker)
+    set_up(options)
+    train, validation = read_samples(options)
+    run_dir = options.out / f"worker_{distribution.data_shard_id}"
+    if not same_on_all_workers(resume_epoch(run_dir)):
+        raise ValueError(
+            f"{run_dir}: the workers stopped after different epochs. Copy the "
+            "folder of one over those of the others, or give a new --out."
         )
-        data = [
-            shard_batches(dataset, distribution)
-            for dataset in (
-                training,
-                make_dataset(validation, spec, options.batch_size),
-            )
-        ]
-    except ValueError as error:
-        print(f"multi_worker.py: {error}", file=sys.stderr)
-        return 2
-
+    spec = PreprocessingSpec(options.side, options.side)
+    training = make_dataset(
+        train,
+        spec,
+        options.batch_size,
+        training=True,
+        seed=options.seed,
+        first_epoch=resume_epoch(run_dir),
+    )
+    held_out = make_dataset(validation, spec, options.batch_size)
     model = build(options)
     steps = options.epochs * (len(train) // options.batch_size)
     compile_segmenter(
@@ -114,20 +103,25 @@ def main(arguments=None):
     first = distribution.data_shard_id == 0
     fit_segmenter(
         model,
-        *data,
+        shard_batches(training, distribution),
+        shard_batches(held_out, distribution),
         run_dir,
         options.epochs,
         patience=options.patience or None,
         tensorboard=first,
         verbose=2 if first else 0,
     )
-    equal = all(same_on_all_workers(weight) for weight in model.get_weights())
+    if not all(same_on_all_workers(weight) for weight in model.get_weights()):
+        raise RuntimeError("weights NOT equal on all workers")
     print(
         f"Worker {distribution.data_shard_id} of {distribution.num_processes}, "
-        f"{distribution.num_model_replicas} devices: weights "
-        f"{'equal' if equal else 'NOT equal'} on all workers"
+        f"{distribution.num_model_replicas} devices: weights equal on all workers"
     )
-    return 0 if equal else 1
+
+
+def main(arguments=None):
+    options = parse_options(Options, __doc__, arguments)
+    return run_recipe("multi_worker.py", run, options)
 
 
 if __name__ == "__main__":

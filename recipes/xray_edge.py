@@ -21,6 +21,8 @@ import json
 import sys
 from typing import NamedTuple
 
+import keras
+
 from covseg_tf.data import load_sample, make_dataset, read_covid_qu_ex, split_samples
 from covseg_tf.deploy import check_parity, export_tflite, write_bundle
 from covseg_tf.deploy.model_card import render_model_card
@@ -32,8 +34,10 @@ from covseg_tf.training import (
     compile_segmenter,
     evaluate,
     fit_segmenter,
+    float32_copy,
     parse_options,
     resume_epoch,
+    run_recipe,
     set_up,
     summarize_rows,
     warmup_cosine,
@@ -188,26 +192,25 @@ def thin(samples, count=40):
     return samples[:: max(1, len(samples) // count)]
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    set_up(options)
+def run(options):
     stages = QUICK_STAGES if options.quick else STAGES
     bundle = options.out / "xray"
-    try:
-        if bundle.exists():
-            raise ValueError(f"{bundle}: already there; give another --out.")
-        training = read_covid_qu_ex(options.data, "Train")
-        samples = {"test": read_covid_qu_ex(options.data, options.test_split)}
-    except ValueError as error:
-        print(f"xray_edge.py: {error}", file=sys.stderr)
-        return 2
+    if bundle.exists():
+        raise ValueError(f"{bundle}: already there; give another --out.")
+    training = read_covid_qu_ex(options.data, "Train")
+    samples = {"test": read_covid_qu_ex(options.data, options.test_split)}
     if options.quick:
         training, samples["test"] = thin(training), thin(samples["test"])
     samples["train"], samples["validation"] = split_samples(
         training, VALIDATION_SHARE, options.seed
     )
 
+    set_up(options)
     model, spec = train(options, stages, samples)
+    if keras.backend.backend() != "tensorflow":
+        print("To score and quantize, the same command with KERAS_BACKEND=tensorflow.")
+        return
+    model = float32_copy(model)
     tflite, metrics = export_and_measure(options, model, spec, samples)
     write_bundle(
         bundle, tflite, spec, metrics, card(options, model, stages, samples, metrics)
@@ -218,7 +221,11 @@ def main(arguments=None):
             f"{flow} ({protocol}, {score['images']} images): Dice {score['dice']:.4f}"
         )
     print(f"Bundle: {bundle}   try: covseg triage IMAGES --out REPORT --model {bundle}")
-    return 0
+
+
+def main(arguments=None):
+    options = parse_options(Options, __doc__, arguments)
+    return run_recipe("xray_edge.py", run, options)
 
 
 if __name__ == "__main__":

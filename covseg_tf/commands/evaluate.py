@@ -10,6 +10,7 @@ from covseg_tf.data import load_sample, read_samples
 from covseg_tf.deploy.predictor import load_predictor
 from covseg_tf.training.evaluation import (
     evaluate_with_curve,
+    json_ready,
     summarize_rows,
     write_rows,
 )
@@ -151,18 +152,9 @@ def _summary(predictor, rows, curve, data, split, mirror):
         "split": split or "all",
         "images": len(rows),
         "threshold": predictor.threshold,
-        "scores": _json_ready(summarize_rows(rows)),
+        "scores": json_ready(summarize_rows(rows)),
         "f_measure": f_measure,
     }
-
-
-def _json_ready(summary):
-    """The mean of no image is null: JSON has no NaN."""
-    for flow in ("lung", "infection"):
-        for score in summary.get(flow, {}).values():
-            if not score["images"]:
-                score.update({key: None for key in score if key != "images"})
-    return summary
 
 
 def _others(compare, threads):

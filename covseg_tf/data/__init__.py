@@ -10,7 +10,7 @@ from covseg_tf.data.data_report import DataReport
 from covseg_tf.data.dicom import read_dicom_xray
 from covseg_tf.data.manifest import read_manifest
 from covseg_tf.data.phantom_data import write_phantom_data
-from covseg_tf.data.read_samples import list_splits, read_samples
+from covseg_tf.data.read_samples import list_splits, read_parts, read_samples
 from covseg_tf.data.sample import Sample, load_sample, split_samples
 from covseg_tf.data.window import window_hounsfield
 
@@ -35,6 +35,7 @@ __all__ = [
     "read_ct_volumes",
     "read_dicom_xray",
     "read_manifest",
+    "read_parts",
     "read_samples",
     "split_samples",
     "window_hounsfield",

@@ -75,4 +75,6 @@ def covid_qu_ex_splits(root: str | pathlib.Path) -> list[str]:
 
 def _base(root):
     root = pathlib.Path(root)
-    return root / _FOLDER if (root / _FOLDER).is_dir() else root
+    while (root / _FOLDER).is_dir():  # the archive has it twice
+        root = root / _FOLDER
+    return root

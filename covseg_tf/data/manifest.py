@@ -10,6 +10,7 @@ from covseg_tf.data.sample import Sample
 _FILE = "manifest.csv"
 _COLUMNS = ("split", "patient", "finding")
 _SUFFIXES = (".png", "", ".dcm")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
 
 
 def read_manifest(root: str | pathlib.Path, split: str | None = None) -> list[Sample]:
@@ -68,7 +69,7 @@ def find_manifest(
         paths = [
             _existing(root / "images", [name + suffix for suffix in _SUFFIXES]),
             *(
-                _existing(root / f, [f"{name}.png", pathlib.Path(name).stem + ".png"])
+                _existing(root / f, [f"{name}.png", f"{_without_suffix(name)}.png"])
                 for f in ("lung_masks", "infection_masks")
             ),
         ]
@@ -77,6 +78,12 @@ def find_manifest(
         if not missing:
             members.append(_sample(row, *paths))
     return by_split, faults
+
+
+def _without_suffix(name):
+    # `P1.2` is a name, `P1.dcm` a file.
+    path = pathlib.Path(name)
+    return path.stem if path.suffix.lower() in _IMAGE_SUFFIXES else name
 
 
 def _sample(row, image, lung_mask, infection_mask):

@@ -1,6 +1,7 @@
 """The tf.data pipeline from samples to training batches."""
 
 import itertools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import keras
@@ -95,22 +96,39 @@ def make_dataset(
 
 
 class _Loader:
-    """Stacks samples to `(batch, height, width, 3)`, each decoded once."""
+    """Stacks samples to `(batch, height, width, 3)`, each decoded once.
+
+    Slices of a volume are read when the first of them is asked for, one after the
+    other: opening a volume costs seconds, and a shuffled order opens it often.
+    """
 
     def __init__(self, samples, spec, cache):
         self._samples, self._spec = samples, spec
         self._kept = {} if cache else None
+        self._lock = threading.Lock()
 
     def __call__(self, indices):
         return np.stack([self._one(int(index)) for index in indices])
 
     def _one(self, index):
-        if self._kept is not None and index in self._kept:
-            return self._kept[index]
-        planes = np.stack(load_sample(self._samples[index], self._spec), axis=-1)
-        if self._kept is not None:
-            self._kept[index] = planes
-        return planes
+        if self._kept is None:
+            return self._load(index)
+        if index not in self._kept:
+            sample = self._samples[index]
+            if sample.slice_index is None:
+                self._kept[index] = self._load(index)
+            else:
+                self._keep_volume(sample.image)
+        return self._kept[index]
+
+    def _keep_volume(self, image):
+        with self._lock:
+            for index, sample in enumerate(self._samples):
+                if sample.image == image and index not in self._kept:
+                    self._kept[index] = self._load(index)
+
+    def _load(self, index):
+        return np.stack(load_sample(self._samples[index], self._spec), axis=-1)
 
 
 def _batches(count, batch_size, training, seed, first_epoch):

@@ -6,7 +6,7 @@ from covseg_tf.data.covid_qu_ex import covid_qu_ex_splits, find_covid_qu_ex
 from covseg_tf.data.ct_volumes import find_ct_volumes, has_ct_volumes
 from covseg_tf.data.faults import first_fault
 from covseg_tf.data.manifest import find_manifest, read_manifest
-from covseg_tf.data.sample import Sample
+from covseg_tf.data.sample import Sample, split_samples
 
 LAYOUTS = (
     "COVID-QU-Ex ('Infection Segmentation Data/Train/COVID-19/images', ...); "
@@ -63,6 +63,66 @@ def list_splits(root: str | pathlib.Path) -> list[str]:
     if layout == "manifest":
         return [split for split in find_manifest(root)[0] if split]
     return []
+
+
+def read_parts(root: str | pathlib.Path, seed: int = 0) -> dict[str, list[Sample]]:
+    """Lists what to train on, what to choose the epoch by, and what to score.
+
+    A data set with splits of these names, in any case, is taken at its word: train;
+    test or else val; and validation, where there is both a test and a validation
+    split. A validation part that is not there is carved out of train, a tenth. A
+    data set without splits is split at random, a fifth to test. A patient is always
+    on one side.
+
+    Args:
+        root: As for `read_samples`.
+        seed: Seed of what is split at random.
+
+    Returns:
+        Dict of `"train"`, `"validation"` and `"test"`.
+
+    Raises:
+        ValueError: As `read_samples`; if a part is empty or a patient is in two of
+            them.
+    """
+    found = {split.lower(): split for split in list_splits(root)}
+    test = found.get("test") or found.get("val") or found.get("validation")
+    if found and ("train" not in found or test is None):
+        raise ValueError(
+            f"{root}: expected splits named train and test. It has: "
+            f"{', '.join(found.values())}."
+        )
+    if found:
+        parts = {"train": read_samples(root, found["train"])}
+        parts["test"] = read_samples(root, test)
+    else:
+        parts = dict(
+            zip(
+                ("train", "test"),
+                split_samples(read_samples(root), 0.2, seed),
+                strict=True,
+            )
+        )
+    validation = found.get("validation") or found.get("val")
+    if validation not in (None, test):
+        parts["validation"] = read_samples(root, validation)
+    else:
+        parts["train"], parts["validation"] = split_samples(parts["train"], 0.1, seed)
+    _check_patients(root, parts)
+    return parts
+
+
+def _check_patients(root, parts):
+    of: dict[str, str] = {}
+    for part, samples in parts.items():
+        if not samples:
+            raise ValueError(f"{root}: too few patients or images for {part!r}.")
+        for patient in {s.patient for s in samples if s.patient}:
+            if of.setdefault(patient, part) != part:
+                raise ValueError(
+                    f"{root}: patient {patient!r} is in {of[patient]} and in {part}; "
+                    "keep each patient in one split."
+                )
 
 
 def find_samples(

@@ -15,9 +15,14 @@ from covseg_tf.training.evaluation import (
     write_rows,
 )
 from covseg_tf.training.fit import compile_segmenter, fit_segmenter, resume_epoch
-from covseg_tf.training.options import RunOptions, TrainingOptions, parse_options
+from covseg_tf.training.options import (
+    RunOptions,
+    TrainingOptions,
+    parse_options,
+    run_recipe,
+)
 from covseg_tf.training.panel import draw_panel, mark_errors, pick_cases
-from covseg_tf.training.setup import set_up, warmup_cosine
+from covseg_tf.training.setup import float32_copy, set_up, warmup_cosine
 from covseg_tf.training.single_run import score_segmenter, train_segmenter
 from covseg_tf.training.statistics import PairedDifference, paired_bootstrap
 
@@ -32,12 +37,14 @@ __all__ = [
     "evaluate",
     "evaluate_with_curve",
     "fit_segmenter",
+    "float32_copy",
     "join_workers",
     "mark_errors",
     "paired_bootstrap",
     "parse_options",
     "pick_cases",
     "resume_epoch",
+    "run_recipe",
     "same_on_all_workers",
     "score_segmenter",
     "set_up",

@@ -126,6 +126,24 @@ def summarize_rows(rows: Sequence[dict]) -> dict:
     return summary
 
 
+def json_ready(summary: dict) -> dict:
+    """Returns a summary whose means of no image are `None`: JSON has no NaN.
+
+    Args:
+        summary: From `summarize_rows`.
+    """
+    ready = dict(summary)
+    for flow in ("lung", "infection"):
+        if flow in summary:
+            ready[flow] = {
+                protocol: score
+                if score["images"]
+                else {k: v if k == "images" else None for k, v in score.items()}
+                for protocol, score in summary[flow].items()
+            }
+    return ready
+
+
 def write_rows(
     path: str | pathlib.Path, rows: Iterable[dict], digits: int | None = None
 ) -> None:

@@ -87,6 +87,7 @@ def fit_segmenter(
     run_dir = pathlib.Path(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     best, log = run_dir / "best.keras", run_dir / "log.csv"
+    _drop_unfinished(log, resume_epoch(run_dir))
     if _has_stopped(_logged(log, monitor), mode, patience):
         return best
     checkpoint = keras.callbacks.ModelCheckpoint(
@@ -112,15 +113,12 @@ def fit_segmenter(
             keras.callbacks.TensorBoard(str(run_dir / "tensorboard"), write_graph=False)
         )
     # Last, so that an epoch counts as done only once its log line is written.
-    callbacks.append(
-        keras.callbacks.BackupAndRestore(
-            str(run_dir / "backup"), delete_checkpoint=False
-        )
-    )
+    callbacks.append(_Backup(run_dir / "backup"))
     model.fit(
         train,
         validation_data=validation,
         epochs=epochs,
+        initial_epoch=_restore(model, run_dir / "backup"),
         callbacks=callbacks,
         shuffle=False,  # the dataset shuffles itself
         verbose=verbose,
@@ -137,11 +135,60 @@ def resume_epoch(run_dir: str | pathlib.Path) -> int:
     Args:
         run_dir: Folder of the run; it need not exist.
     """
-    metadata = pathlib.Path(run_dir) / "backup" / "training_metadata.json"
-    if not metadata.is_file():
+    return _read_backup(pathlib.Path(run_dir) / "backup").get("epoch", 0)
+
+
+_METADATA = "training_metadata.json"
+
+
+class _Backup(keras.callbacks.Callback):
+    """Keeps weights and optimizer of the last epoch, whenever a kill may come.
+
+    `keras.callbacks.BackupAndRestore` overwrites its two files one after the
+    other; here one rename makes the new epoch the last one.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self._folder = folder
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._folder.mkdir(exist_ok=True)
+        weights = self._folder / f"epoch_{epoch + 1}.weights.h5"
+        self.model.save_weights(weights, overwrite=True)
+        new = self._folder / f"{_METADATA}.new"
+        new.write_text(json.dumps({"epoch": epoch + 1, "weights": weights.name}))
+        new.replace(self._folder / _METADATA)
+        for old in self._folder.glob("*.weights.h5"):
+            if old != weights:
+                old.unlink()
+
+
+def _read_backup(folder):
+    metadata = folder / _METADATA
+    return json.loads(metadata.read_text()) if metadata.is_file() else {}
+
+
+def _restore(model, folder):
+    """Loads the backup, if there is one; returns the epoch that comes next."""
+    backup = _read_backup(folder)
+    if not backup:
         return 0
-    # Keras writes the epoch that comes next.
-    return int(json.loads(metadata.read_text())["epoch"])
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(folder / backup.get("weights", "latest.weights.h5"))
+    return backup["epoch"]
+
+
+def _drop_unfinished(log, epochs):
+    """Drops the line of an epoch that was logged, but whose backup was cut off."""
+    if not log.is_file():
+        return
+    head, *lines = log.read_text().splitlines()
+    kept = [line for line in lines if int(line.split(",")[0]) < epochs]
+    if not kept:
+        log.unlink()
+    elif kept != lines:
+        log.write_text("\n".join([head, *kept, ""]))
 
 
 class _Seconds(keras.callbacks.Callback):

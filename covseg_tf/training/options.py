@@ -3,10 +3,11 @@
 import argparse
 import dataclasses
 import difflib
+import os
 import pathlib
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def option(help: str, default=dataclasses.MISSING) -> typing.Any:
@@ -40,7 +41,7 @@ class RunOptions:
     out: pathlib.Path = option("folder of the run; an interrupted run is resumed")
     batch_size: int = option("images per step", 8)
     seed: int = option("seed of weights, order and augmentation", 0)
-    quick: bool = option("about a minute, to see that everything works", False)
+    quick: bool = option("about a minute: few images, epochs and pixels", False)
     mixed_precision: bool = option("compute in half precision", False)
     jit_compile: bool = option("compile the step with XLA", False)
 
@@ -127,6 +128,42 @@ def parse_options(
         return options_class(**vars(options))
     except ValueError as error:
         parser.error(str(error))
+
+
+def run_recipe(
+    name: str, run: Callable[[OptionsT], None], options: OptionsT
+) -> typing.Literal[0, 2]:
+    """Runs a recipe; bad input is one line on stderr.
+
+    Args:
+        name: The recipe's file name, for the message.
+        run: Takes the options; raises `ValueError` for bad input.
+        options: From `parse_options`.
+
+    Returns:
+        Exit code: 0, or 2 after bad input. With the environment variable
+        `COVSEG_TRACEBACK=1` the error is raised instead.
+    """
+    try:
+        run(options)
+    except Exception as error:
+        cause = _cause(error)
+        if cause is None or os.environ.get("COVSEG_TRACEBACK") == "1":
+            raise
+        print(f"{name}: {cause}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _cause(error):
+    """The one line of a ValueError, also of one that tf.data has wrapped."""
+    if isinstance(error, ValueError):
+        return str(error).strip().splitlines()[0]
+    if type(error).__module__.startswith("tensorflow"):
+        for line in str(error).splitlines():
+            if line.strip().startswith("ValueError: "):
+                return line.strip().removeprefix("ValueError: ")
+    return None
 
 
 class _Parser(argparse.ArgumentParser):

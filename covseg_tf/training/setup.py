@@ -44,3 +44,19 @@ def warmup_cosine(
         warmup_target=peak,
         warmup_steps=warmup,
     )
+
+
+def float32_copy(model: keras.Model) -> keras.Model:
+    """Returns a network that computes in float32, with the same weights.
+
+    For export after training in half precision, which TFLite does not have. Sets
+    the global precision to float32.
+
+    Args:
+        model: A `DualFlowSegmenter` whose encoder is built from its arguments,
+            as `EdgeEncoder` is.
+    """
+    keras.mixed_precision.set_global_policy("float32")
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy

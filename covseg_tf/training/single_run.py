@@ -8,7 +8,12 @@ import keras
 
 from covseg_tf.data import Sample, make_dataset
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.training.evaluation import evaluate, summarize_rows, write_rows
+from covseg_tf.training.evaluation import (
+    evaluate,
+    json_ready,
+    summarize_rows,
+    write_rows,
+)
 from covseg_tf.training.fit import compile_segmenter, fit_segmenter, resume_epoch
 from covseg_tf.training.options import TrainingOptions
 from covseg_tf.training.setup import warmup_cosine
@@ -95,6 +100,7 @@ def score_segmenter(
         The summary of `summarize_rows`.
     """
     out, network = pathlib.Path(out), model.inference_model()
+    out.mkdir(parents=True, exist_ok=True)
 
     def predict(pixels):
         maps = network.predict_on_batch(pixels[None, :, :, None] * spec.scale)
@@ -103,9 +109,11 @@ def score_segmenter(
     rows = evaluate(predict, samples, spec)
     write_rows(out / "evaluation.csv", rows)
     metrics = summarize_rows(rows)
-    (out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    (out / "metrics.json").write_text(json.dumps(json_ready(metrics), indent=2) + "\n")
     for flow, protocols in metrics.items():
         for protocol, score in protocols.items() if flow != "left_empty" else ():
+            if not score["images"]:
+                continue
             print(
                 f"{flow} ({protocol}, {score['images']} images): "
                 f"Dice {score['dice']:.4f}  IoU {score['iou']:.4f}"
