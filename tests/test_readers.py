@@ -17,6 +17,7 @@ from covseg_tf.data import (
     read_ct_volumes,
     read_dicom_xray,
     read_manifest,
+    read_parts,
     read_samples,
     split_samples,
     window_hounsfield,
@@ -502,3 +503,57 @@ def test_real_folders(covid_qu_ex, folder, splits, count):
     image, lung, infection = planes(samples[0], 256, 256)
     assert image.any()
     assert lung.sum() > infection.sum() > 0
+
+
+def parts_folder(root, rows):
+    return manifest_folder(root, [dict(zip(FIELDS, row, strict=True)) for row in rows])
+
+
+FIELDS = ("name", "split", "patient")
+
+
+def test_read_parts_takes_a_data_set_at_its_word(phantom_data, tmp_path):
+    rows = [(f"{p}{i}", s, p) for p, s in zip("abc", PARTS, strict=True) for i in "01"]
+    parts = read_parts(parts_folder(tmp_path / "three", rows))
+    for patient, part in zip("abc", PARTS, strict=True):
+        assert [s.name for s in parts[part]] == [f"{patient}0", f"{patient}1"]
+    # Train and Val alone: Val is scored, a tenth of Train chooses the epoch.
+    parts = read_parts(phantom_data)
+    assert [len(parts[part]) for part in PARTS] == [9, 3, 12]
+    assert {s.name.split("/")[0] for s in parts["test"]} == {"Val"}
+    # No split at all: by patient, a fifth to test.
+    rows = [(f"{p}{i}", "", p) for p in "abcdefghij" for i in "01"]
+    parts = read_parts(parts_folder(tmp_path / "none", rows), seed=3)
+    assert [len(parts[part]) for part in PARTS] == [14, 2, 4]
+    patients = [{s.patient for s in parts[part]} for part in PARTS]
+    assert not set.intersection(*patients)
+    assert sum(map(len, patients)) == 10
+
+
+PARTS = ("train", "validation", "test")
+
+
+def test_read_parts_refuses(tmp_path):
+    rows = [("a", "train", "7"), ("b", "test", "7"), ("c", "validation", "8")]
+    with pytest.raises(ValueError, match="patient '7' is in train and in test"):
+        read_parts(parts_folder(tmp_path / "both", rows))
+    with pytest.raises(ValueError, match="named train and test. It has: train"):
+        read_parts(parts_folder(tmp_path / "one", [("a", "train", "1")]))
+    with pytest.raises(ValueError, match="too few patients or images"):
+        read_parts(parts_folder(tmp_path / "few", [("a", "", "1"), ("b", "", "1")]))
+
+
+def test_a_mask_of_another_image_is_not_taken(tmp_path):
+    root = parts_folder(tmp_path, [("P1", "", ""), ("P1.2", "", "")])
+    assert len(read_manifest(root)) == 2
+    (root / "lung_masks" / "P1.2.png").unlink()
+    with pytest.raises(ValueError, match=r"P1\.2\.png: missing"):
+        read_manifest(root)
+
+
+def test_the_nested_folder_of_the_archive(phantom_data, tmp_path):
+    folder = "Infection Segmentation Data"
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / folder).symlink_to(phantom_data / folder)
+    assert len(read_covid_qu_ex(tmp_path, "Train")) == 12
+    assert list_splits(tmp_path) == ["Train", "Val"]

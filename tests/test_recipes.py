@@ -121,7 +121,7 @@ def test_a_killed_recipe_goes_on_to_the_same_curve(tmp_path):
 def test_ct_recipes_train_score_and_bundle(phantom_slices, tmp_path):
     bundle = ("evaluation_int8.csv", "ct/MODEL_CARD.md", "ct/model.tflite")
     for recipe, flags, files in (
-        ("ct_edge.py", (), bundle),
+        ("ct_edge.py", ("--mixed-precision",), bundle),
         ("ct_co_era_net.py", ("--mixed-precision", "--jit-compile"), ()),
     ):
         out = tmp_path / recipe
@@ -153,6 +153,10 @@ def test_ablation_scores_every_network_and_keeps_what_is_done(phantom_slices, tm
     result = run("ablation.py", *words, "baseline")
     assert result.returncode == 0, result.stderr[-2000:]
     assert (tmp_path / "ct_baseline_seed0" / "runs.csv").stat().st_mtime_ns == stamp
+    result = run("ablation.py", *words, "baseline", "--learning-rate", "1e-4")
+    assert result.returncode == 2
+    message = result.stderr.strip().splitlines()[-1]
+    assert "learning_rate was 0.0015, is 0.0001. Give another --out." in message
 
 
 @pytest.mark.parametrize(
@@ -160,7 +164,7 @@ def test_ablation_scores_every_network_and_keeps_what_is_done(phantom_slices, tm
     [
         ("xray_edge.py", ["--bach-size", "2"], "did you mean --batch-size?"),
         ("xray_co_era_net.py", ["--data", "nowhere", "--out", "x"], "no such folder"),
-        ("ct_edge.py", ["--data", "nowhere", "--out", "x"], "manifest.csv"),
+        ("ct_edge.py", ["--data", "nowhere", "--out", "x"], "no such folder"),
         (
             "ablation.py",
             ["--data", "x", "--out", "x", "--networks", "rfa"],

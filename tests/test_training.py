@@ -8,7 +8,9 @@ from covseg_tf.training import (
     average_checkpoints,
     compile_segmenter,
     fit_segmenter,
+    float32_copy,
     resume_epoch,
+    run_recipe,
     warmup_cosine,
 )
 from covseg_tf.training.fit import _best_so_far
@@ -87,3 +89,74 @@ def test_early_stopping_counts_on_after_a_resume(tmp_path):
     assert fit(3, 20) == 4
     assert fit(3, 20) == 4  # it has stopped, and stays so
     assert resume_epoch(tmp_path / "nothing") == 0
+
+
+def test_an_epoch_whose_backup_was_cut_off_is_run_and_logged_again(tmp_path):
+    def fit(epochs):
+        model = dense(0.5)
+        model.compile(keras.optimizers.Adam(0.1), "mse")
+        data = (np.ones((4, 1), "float32"), np.zeros((4, 1), "float32"))
+        dataset = tf.data.Dataset.from_tensors(data)
+        arguments = (model, dataset, dataset, tmp_path, epochs, "val_loss", "min")
+        fit_segmenter(*arguments, tensorboard=False, verbose=0)
+        lines = (tmp_path / "log.csv").read_text().splitlines()[1:]
+        return [line.split(",")[:2] for line in lines]
+
+    whole = fit(4)
+    for path in (tmp_path / "log.csv", *(tmp_path / "backup").iterdir()):
+        path.unlink()
+    fit(2)
+    # As a kill leaves it: epoch 2 is logged, and half a file of its weights written.
+    with (tmp_path / "log.csv").open("a") as log:
+        log.write("2,9.0,0.1,0.1\n")
+    (tmp_path / "backup" / "epoch_3.weights.h5").write_bytes(b"half")
+    assert resume_epoch(tmp_path) == 2
+    resumed = fit(4)
+    assert [epoch for epoch, _ in resumed] == ["0", "1", "2", "3"]
+    for (_, loss), (_, expected) in zip(resumed, whole, strict=True):
+        assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    assert [p.name for p in (tmp_path / "backup").glob("*.h5")] == [
+        "epoch_4.weights.h5"
+    ]
+
+
+def test_a_float32_copy_computes_the_same_without_half_precision():
+    policy = keras.mixed_precision.dtype_policy()
+    try:
+        keras.mixed_precision.set_global_policy("mixed_bfloat16")
+        encoder = EdgeEncoder((32, 32, 1), 4, (4, 6), (0, 0))
+        model = DualFlowSegmenter(encoder, separable=True)
+        copy = float32_copy(model)
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+    kinds = {layer.compute_dtype for layer in copy._flatten_layers()}
+    assert kinds == {"float32"}
+    image = np.random.default_rng(0).random((1, 32, 32, 1), dtype="float32")
+    for flow, values in copy(image).items():
+        np.testing.assert_allclose(values, model(image)[flow], atol=0.03)
+
+
+def test_run_recipe_says_bad_input_in_one_line(capsys, monkeypatch):
+    def bad_file(_):
+        def read(index):
+            raise ValueError("x.png: cannot be decoded.\nmore")
+
+        data = tf.data.Dataset.range(1)
+        list(data.map(lambda i: tf.numpy_function(read, [i], tf.int64)))
+
+    def bad_option(_):
+        raise ValueError("--side must be 64.")
+
+    def fault(_):
+        raise KeyError("a fault of ours")
+
+    assert run_recipe("a.py", lambda options: None, None) == 0
+    assert run_recipe("a.py", bad_option, None) == 2
+    assert capsys.readouterr().err == "a.py: --side must be 64.\n"
+    assert run_recipe("a.py", bad_file, None) == 2
+    assert capsys.readouterr().err == "a.py: x.png: cannot be decoded.\n"
+    with pytest.raises(KeyError):
+        run_recipe("a.py", fault, None)
+    monkeypatch.setenv("COVSEG_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="--side"):
+        run_recipe("a.py", bad_option, None)
