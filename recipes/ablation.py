@@ -145,7 +145,10 @@ def train(options, row, seed, train_samples, validation_samples, folder):
         )
         model = build(row, side, number)
         if checkpoint is not None:
-            model.load_weights(checkpoint)
+            before = build(row, side, number - 1)
+            before.load_weights(checkpoint)
+            for layer in model.layers:  # by name: a variant may join them otherwise
+                layer.set_weights(before.get_layer(layer.name).get_weights())
         steps = epochs * (len(train_samples) // options.batch_size)
         compile_segmenter(
             model,
