@@ -48,7 +48,7 @@ Written by `python benchmarks/ablation_results.py` from the scores of every
 image in [ablation/](ablation), which `recipes/ablation.py` wrote:
 
     python recipes/ablation.py --modality xray --data COVID_QU_EX \\
-        --external GENERAL_BLOCKCHAIN --out RUN
+        --external GENERAL_BLOCKCHAIN --seeds 0 1 --out RUN
     python recipes/ablation.py --modality ct --data COVID_19_CT_SEG --out RUN \\
         --epochs 24 --fine-epochs 6
 
@@ -232,7 +232,8 @@ def training_text(groups):
         lines.append(
             f"- {title}: {facts['train_images']} images to train, "
             f"{facts['validation_images']} to choose the epoch; epochs at 128x128 + at "
-            f"256x256: {facts['epochs']}; {hours:.1f} hours for all runs."
+            f"256x256: {facts['epochs']}; {hours:.1f} hours for all runs, on cores "
+            "shared with other work."
         )
     return lines
 

@@ -268,3 +268,10 @@ def test_one_cluster_per_image_is_no_cluster():
 def test_bootstrap_refuses(arguments, text):
     with pytest.raises(ValueError, match=text):
         paired_bootstrap(*arguments)
+
+
+def test_the_committed_report_is_what_its_scores_give(results, tmp_path):
+    folder = BENCHMARKS.parent / "docs" / "results"
+    text = build(results, folder / "ablation", tmp_path)
+    assert text == (folder / "ablation.md").read_text("utf-8")
+    assert "Missing runs: none." in text
