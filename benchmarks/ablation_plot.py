@@ -89,6 +89,7 @@ def _draw_differences(axis, networks):
             of = difference(networks, first, second, by_patient=True)[0]
             axis.plot([of.low, of.high], [y + 0.2] * 2, "k|-", lw=1, ms=6)
         labels.append(f"{NETWORKS[first]}\nless {NETWORKS[second]}")
+    axis.locator_params(axis="x", nbins=5)
     axis.axvline(0, color="#999999", lw=1, zorder=0)
     axis.set_yticks(range(len(labels)), labels)
     axis.set_ylim(len(labels) - 0.5, -0.5)
