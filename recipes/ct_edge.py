@@ -8,8 +8,10 @@ folder with a manifest whose column `split` says train, validation or test. RUN 
 log.csv, tensorboard/, best.keras, evaluation.csv, metrics.json and RUN/ct, the bundle
 of the full-integer model. After a kill, the same command goes on where it stopped.
 
-Hardware: 2 CPU cores. Time and expected score: see docs/results/ablation.md, whose
-networks were trained on the same slices.
+Time: 5 minutes on 2 CPU cores with `--epochs 30 --weights
+docs/results/xray_edge/network.keras`, the X-ray network. Expected then on 99 slices of
+three other patients of COVID-19-CT-Seg: lung Dice 0.974, infection Dice 0.585, in
+float; int8 0.974 and 0.585.
 `--weights FILE` starts from another checkpoint of the same network, for example the
 X-ray network's. `--quick` is a run of about a minute.
 """
