@@ -20,8 +20,9 @@ and test set, the scores of every image, which is all that the report reads. Aft
 a kill the same command goes on where it stopped; runs that are done are kept.
 `--seed` is that of the split.
 
-Time: on 2 CPU cores about 6 minutes a network and seed (X-ray), 3 (CT). Scores:
-docs/results/ablation.md. `--quick` is a run of about a minute.
+Time: a network and seed took 9 minutes (X-ray) and 5 (CT), medians, on 2 CPU cores
+shared by two runs and other work. Scores: docs/results/ablation.md. `--quick` is a
+run of about three minutes.
 """
 
 import csv

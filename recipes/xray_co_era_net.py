@@ -9,9 +9,9 @@ tensorboard/, best.keras, evaluation.csv and metrics.json. After a kill, the sam
 command goes on where it stopped.
 
 ConvNeXt-Small with ImageNet weights (downloaded once; `--encoder-weights FILE` or
-`none`), Region Fusion Attention, deep supervision: 74 M parameters, 256x256. Hardware:
-one GPU with 16 GB. Time and score: not measured, for want of a GPU; the poster has
-0.7711 infection Dice on its own split.
+`none`), Region Fusion Attention, deep supervision: 74 M parameters, 256x256.
+Hardware: a GPU; none was to be had, so neither time, memory nor score is known. The
+poster has 0.7711 infection Dice on its own split.
 The authors' rate, decay, epochs and batch: `--learning-rate 2e-4 --weight-decay 0
 --epochs 100 --patience 0 --batch-size 4`; schedule and augmentation stay ours.
 `--quick` trains a slimmer network for a step or two, about a minute on a CPU.

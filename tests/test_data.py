@@ -161,6 +161,17 @@ def test_a_training_batch_is_a_function_of_seed_epoch_and_number(phantom_data):
     assert not same(whole[0], epochs(1, seed=6)[0])
 
 
+def test_one_pipeline_serves_two_datasets_and_stays_as_it_is(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Train")
+    pipeline = chest_augmentation(seed=1)
+    arguments = {"training": True, "seed": 5, "augmentation": pipeline}
+    alone = next(iter(make_dataset(samples, SPEC, 4, **arguments)))[0].numpy()
+    first = make_dataset(samples, SPEC, 4, **arguments)
+    make_dataset(samples, SPEC, 4, **(arguments | {"seed": 6}))
+    np.testing.assert_array_equal(next(iter(first))[0], alone)
+    assert "get_random_transformation" not in vars(pipeline.layers[0])
+
+
 def test_every_training_image_comes_once_an_epoch(phantom_data):
     samples = read_covid_qu_ex(phantom_data, "Train")
     data = make_dataset(samples, SPEC, 4, training=True, augmentation=lambda d: d)

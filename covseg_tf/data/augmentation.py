@@ -30,8 +30,8 @@ class SeededPipeline:
 
     Args:
         pipeline: A `keras.layers.Pipeline` of image preprocessing layers that
-            move segmentation masks with images. The layers' own seeds are no
-            longer used.
+            move segmentation masks with images. It is copied; the layers' own
+            seeds are not used.
 
     Example:
 
@@ -48,8 +48,9 @@ class SeededPipeline:
 
     def __init__(self, pipeline: keras.layers.Pipeline):
         self._seed = _GivenSeed()
-        self._pipeline = pipeline
-        for layer in pipeline.layers:
+        # A copy: the caller may use the layers elsewhere.
+        self._pipeline = type(pipeline).from_config(pipeline.get_config())
+        for layer in self._pipeline.layers:
             layer.get_random_transformation = functools.partial(
                 layer.get_random_transformation, seed=self._seed
             )

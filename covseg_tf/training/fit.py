@@ -175,7 +175,7 @@ def _restore(model, folder):
     if not backup:
         return 0
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(folder / backup.get("weights", "latest.weights.h5"))
+    model.load_weights(folder / backup["weights"])
     return backup["epoch"]
 
 
