@@ -23,9 +23,15 @@ import sys
 import keras
 
 from covseg_tf.data import load_sample, read_parts
-from covseg_tf.deploy import check_parity, export_tflite, write_bundle
+from covseg_tf.deploy import (
+    check_parity,
+    export_tflite,
+    keras_predictor,
+    tflite_predictor,
+    write_bundle,
+)
 from covseg_tf.deploy.model_card import render_model_card
-from covseg_tf.edge import PreprocessingSpec, Segmenter
+from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
     TrainingOptions,
@@ -61,16 +67,13 @@ def quantize(options, model, spec, samples, scores):
     }
     network = model.inference_model()
     tflite = export_tflite(network, spec, [p[0] for p in planes["train"]])
-    segmenter = Segmenter.from_bytes(tflite, spec)
-
-    def of_artifact(pixels):
-        return {flow: levels / 256 for flow, levels in segmenter.run(pixels).items()}
-
+    of_keras = keras_predictor(network, spec)
+    of_artifact = tflite_predictor(tflite, spec)
     rows = evaluate(of_artifact, samples["test"], spec)
     write_rows(options.out / "evaluation_int8.csv", rows)
     images, lungs, infections = zip(*planes["test"], strict=True)
     masks = {"lung": lungs, "infection": infections}
-    parity = check_parity(network, segmenter, images, masks)
+    parity = check_parity(of_keras, of_artifact, images, masks)
     metrics = {
         "float": scores,
         "int8": summarize_rows(rows),
@@ -98,7 +101,17 @@ def quantize(options, model, spec, samples, scores):
         metrics=metrics,
         limits=LIMITS,
     )
-    write_bundle(options.out / "ct", tflite, spec, metrics, card)
+    write_bundle(
+        options.out / "ct",
+        tflite,
+        spec,
+        metrics,
+        card,
+        export={
+            "quantize": "full_integer",
+            "calibration_images": len(planes["train"]),
+        },
+    )
 
 
 def run(options):

@@ -4,8 +4,8 @@
     python recipes/xray_edge.py --data DIR --out RUN
 
 DIR has the layout of the COVID-QU-Ex download. RUN receives, per stage,
-log.csv, tensorboard/ and best.keras; then evaluation_*.csv, metrics.json and
-RUN/xray, the bundle that `covseg triage --model RUN/xray` runs. After a kill,
+log.csv, tensorboard/ and best.keras; then evaluation_*.csv, metrics.json, xray.keras
+and RUN/xray, the bundle that `covseg triage --model RUN/xray` runs. After a kill,
 the same command goes on where it stopped.
 
 Stages: at 128x128, which costs a quarter; at 256x256; and two shorter ones that
@@ -24,9 +24,16 @@ from typing import NamedTuple
 import keras
 
 from covseg_tf.data import load_sample, make_dataset, read_covid_qu_ex, split_samples
-from covseg_tf.deploy import check_parity, export_tflite, write_bundle
+from covseg_tf.deploy import (
+    check_parity,
+    export_tflite,
+    keras_predictor,
+    tflite_predictor,
+    write_bundle,
+)
+from covseg_tf.deploy.bundle import XRAY_LICENSE
 from covseg_tf.deploy.model_card import render_model_card
-from covseg_tf.edge import PreprocessingSpec, Segmenter
+from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
     RunOptions,
@@ -124,21 +131,13 @@ def train(options, stages, samples):
 
 
 def export_and_measure(options, model, spec, samples):
-    def of_keras(pixels):
-        maps = model.predict_on_batch(pixels[None, :, :, None] * spec.scale)
-        return {flow: maps[flow][0, :, :, 0] for flow in ("lung", "infection")}
-
     # The share of every finding is that of the training images.
     picked = samples["train"][:: max(1, len(samples["train"]) // CALIBRATION_IMAGES)]
     calibration = [load_sample(sample, spec)[0] for sample in picked]
     tflite = export_tflite(model, spec, calibration)
 
     # Measured before it is bundled: the card inside the bundle has the numbers.
-    segmenter = Segmenter.from_bytes(tflite, spec)
-
-    def of_artifact(pixels):
-        return {flow: levels / 256 for flow, levels in segmenter.run(pixels).items()}
-
+    of_keras, of_artifact = keras_predictor(model, spec), tflite_predictor(tflite, spec)
     metrics = {}
     for kind, predict in (("float", of_keras), ("int8", of_artifact)):
         rows = evaluate(predict, samples["test"], spec)
@@ -147,14 +146,15 @@ def export_and_measure(options, model, spec, samples):
     loaded = [load_sample(sample, spec) for sample in samples["test"]]
     images, lungs, infections = zip(*loaded, strict=True)
     parity = check_parity(
-        model, segmenter, images, {"lung": lungs, "infection": infections}
+        of_keras, of_artifact, images, {"lung": lungs, "infection": infections}
     )
     metrics["parity"] = {
         flow: dataclasses.asdict(p) | {"dice_change": p.dice_change}
         for flow, p in parity.items()
     }
     (options.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    return tflite, metrics
+    recipe = {"quantize": "full_integer", "calibration_images": len(calibration)}
+    return tflite, metrics, recipe
 
 
 def card(options, model, stages, samples, metrics):
@@ -211,9 +211,17 @@ def run(options):
         print("To score and quantize, the same command with KERAS_BACKEND=tensorflow.")
         return
     model = float32_copy(model)
-    tflite, metrics = export_and_measure(options, model, spec, samples)
+    # The trained network in float, for every other export.
+    model.save(options.out / "xray.keras")
+    tflite, metrics, recipe = export_and_measure(options, model, spec, samples)
     write_bundle(
-        bundle, tflite, spec, metrics, card(options, model, stages, samples, metrics)
+        bundle,
+        tflite,
+        spec,
+        metrics,
+        card(options, model, stages, samples, metrics),
+        license=XRAY_LICENSE,
+        export=recipe,
     )
     for flow, protocol in (("lung", "all_images"), ("infection", "lesions")):
         score = metrics["int8"][flow][protocol]

@@ -73,3 +73,13 @@ def tiny_bundle(tiny_model, tmp_path_factory):
         metrics={},
         model_card="# tiny\n",
     )
+
+
+@pytest.fixture(scope="session")
+def tiny_servable(tiny_model, tmp_path_factory):
+    """Folder of version 1 of the tiny network as a SavedModel."""
+    from covseg_tf.deploy import export_saved_model
+    from covseg_tf.edge import PreprocessingSpec
+
+    base = tmp_path_factory.mktemp("servables") / "tiny"
+    return export_saved_model(tiny_model, PreprocessingSpec(64, 64), base)

@@ -22,7 +22,10 @@ def test_the_bundles_are_small_and_carry_their_cards():
         card = (folder / "MODEL_CARD.md").read_text("utf-8")
         for words in ("Research use only", "CC BY", "split Train", "## Limits"):
             assert words in card
-        assert json.loads((folder / "bundle.json").read_text())["metrics"]["int8"]
+        manifest = json.loads((folder / "bundle.json").read_text())
+        assert manifest["metrics"]["int8"]
+        assert manifest["license"] == "CC-BY-NC-SA-4.0"
+        assert "NonCommercial" in (folder / "LICENSE").read_text("utf-8")
 
 
 def test_phantoms_are_treated_sensibly():

@@ -3,8 +3,15 @@ import json
 import numpy as np
 import pytest
 
-from covseg_tf.deploy import check_parity, export_tflite, tflite, write_bundle
-from covseg_tf.deploy.tflite import operator_names
+from covseg_tf.deploy import (
+    check_parity,
+    export_tflite,
+    keras_predictor,
+    tflite_file,
+    tflite_predictor,
+    write_bundle,
+)
+from covseg_tf.deploy.tflite_file import operator_names
 from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom, load_bundle
 
 SPEC = PreprocessingSpec(64, 64)
@@ -50,19 +57,84 @@ def test_only_integer_builtins(tiny_bundle):
     assert {np.dtype(t["dtype"]).name for t in tensors} <= {"uint8", "int8", "int32"}
 
 
-def test_parity_with_keras(tiny_model, tiny_bundle, phantoms):
+def planes(phantoms):
     images = [SPEC.apply(p.image) for p in phantoms]
     masks = {
         "lung": [p.lung_mask for p in phantoms],
         "infection": [p.infection_mask for p in phantoms],
     }
-    report = check_parity(tiny_model, Segmenter(tiny_bundle), images, masks)
+    return images, masks
+
+
+def test_parity_with_keras(tiny_model, tiny_bundle, phantoms):
+    images, masks = planes(phantoms)
+    keras_model = keras_predictor(tiny_model, SPEC)
+    artifact = tflite_predictor(load_bundle(tiny_bundle).model, SPEC)
+    report = check_parity(keras_model, artifact, images, masks)
     for flow in ("lung", "infection"):
         assert report[flow].max_difference < 0.1
         assert 0 < report[flow].mean_difference < 0.02
         assert report[flow].images == 6
+    # Against itself there is no difference at all.
+    for parity in check_parity(artifact, artifact, images, masks).values():
+        assert parity.max_difference == parity.dice_change == 0
     with pytest.raises(ValueError, match="as many masks as images"):
-        check_parity(tiny_model, Segmenter(tiny_bundle), [], {"lung": []})
+        check_parity(keras_model, artifact, [], {"lung": []})
+    other = keras_predictor(tiny_model, PreprocessingSpec(64, 64, scale=1.0))
+    with pytest.raises(ValueError, match="export it from this model"):
+        check_parity(other, artifact, images, masks)
+
+
+# Form, interface, weights' types in the file, largest difference to Keras.
+FORMS = [
+    ("float32", None, {"float32"}, 1e-5),
+    ("float16", None, {"float16", "float32"}, 5e-3),
+    # The converter leaves weights below 1024 numbers alone: all of this network's.
+    ("dynamic_range", None, {"float32"}, 0.05),
+    ("full_integer", "int8", {"int8", "int32"}, 0.1),
+    ("full_integer", "float32", {"int8", "int32", "float32"}, 0.1),
+]
+
+
+@pytest.mark.parametrize(("quantize", "interface", "types", "bound"), FORMS)
+def test_every_form_is_the_model(
+    tiny_model, tiny_bundle, phantoms, quantize, interface, types, bound
+):
+    images, masks = planes(phantoms)
+    calibration = images if quantize == "full_integer" else None
+    if calibration:
+        ramp = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+        calibration = [*images, ramp]
+    data = export_tflite(tiny_model, SPEC, calibration, quantize, interface)
+    artifact = tflite_predictor(data, SPEC)
+    for parity in check_parity(
+        keras_predictor(tiny_model, SPEC), artifact, images, masks
+    ).values():
+        assert parity.max_difference < bound
+    from ai_edge_litert.interpreter import Interpreter
+
+    tensors = Interpreter(model_content=data).get_tensor_details()
+    found = {np.dtype(t["dtype"]).name for t in tensors if t["shape"].size}
+    assert found - {"int32"} == types - {"int32"}
+    # The edge runtime takes every form: its levels are the probabilities times 256.
+    levels = Segmenter.from_bytes(data, SPEC).run(images[0])
+    for flow, values in artifact(images[0]).items():
+        assert np.abs(levels[flow] / 256 - values).max() <= 1 / 512 + 1e-6
+
+
+def test_a_resizable_batch(tiny_model, phantoms):
+    from ai_edge_litert.interpreter import Interpreter
+
+    data = export_tflite(tiny_model, SPEC, quantize="float32", batch_size=None)
+    interpreter = Interpreter(model_content=data)
+    (image,) = interpreter.get_input_details()
+    assert image["shape_signature"].tolist() == [-1, 64, 64, 1]
+    pixels = np.stack([SPEC.apply(p.image) for p in phantoms])[..., None] / 255
+    interpreter.resize_tensor_input(image["index"], pixels.shape)
+    outputs = interpreter.get_signature_runner("serve")(image=pixels.astype("float32"))
+    expected = tiny_model.predict(pixels, verbose=0)
+    for flow in ("lung", "infection"):
+        np.testing.assert_allclose(outputs[flow], expected[flow], atol=1e-5)
 
 
 def test_runtime_is_bit_exact_on_repeat_and_threads(tiny_bundle, phantoms):
@@ -95,7 +167,7 @@ def test_the_guard_against_dead_tensors_reads_activations_alone(
 
     data = load_bundle(tiny_bundle).model
     scales = {schema.TensorType.INT8: [], schema.TensorType.INT32: []}
-    for tensor in tflite.read_schema(data).subgraphs[0].tensors:
+    for tensor in tflite_file.read_schema(data).subgraphs[0].tensors:
         scale = getattr(tensor.quantization, "scale", None)
         if tensor.type in scales and scale is not None and len(scale) == 1:
             scales[tensor.type].append(float(scale[0]))
@@ -103,11 +175,25 @@ def test_the_guard_against_dead_tensors_reads_activations_alone(
         min(scales[t]) for t in (schema.TensorType.INT32, schema.TensorType.INT8)
     )
     assert bias < activation
-    monkeypatch.setattr(tflite, "_SMALLEST_SCALE", (bias + activation) / 2)
-    tflite._check_result(data, SPEC)
-    monkeypatch.setattr(tflite, "_SMALLEST_SCALE", 1.01 * activation)
+    monkeypatch.setattr(tflite_file, "_SMALLEST_SCALE", (bias + activation) / 2)
+    tflite_file.check_tflite(data, SPEC)
+    monkeypatch.setattr(tflite_file, "_SMALLEST_SCALE", 1.01 * activation)
     with pytest.raises(ValueError, match="always zero"):
-        tflite._check_result(data, SPEC)
+        tflite_file.check_tflite(data, SPEC)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ({"quantize": "int4"}, "must be one of float32, float16"),
+        ({"quantize": "float16", "interface": "uint8"}, "unless `quantize` is"),
+        ({"interface": "float64"}, "Received: 'float64'"),
+        ({"batch_size": 0}, "at least 1, or None"),
+    ],
+)
+def test_export_refuses_words(tiny_model, words, text):
+    with pytest.raises(ValueError, match=text):
+        export_tflite(tiny_model, SPEC, **words)
 
 
 def test_export_needs_both_flows():
@@ -132,7 +218,9 @@ def copy(bundle, folder):
     return folder
 
 
-@pytest.mark.parametrize("name", ["model.tflite", "MODEL_CARD.md", "bundle.json"])
+@pytest.mark.parametrize(
+    "name", ["model.tflite", "MODEL_CARD.md", "LICENSE", "bundle.json"]
+)
 def test_one_flipped_bit_is_noticed(tiny_bundle, tmp_path, name):
     folder = copy(tiny_bundle, tmp_path / "damaged")
     data = bytearray((folder / name).read_bytes())
@@ -149,6 +237,14 @@ def test_missing_file_and_unknown_format(tiny_bundle, tmp_path):
         load_bundle(folder)
 
     from covseg_tf.edge.bundle import manifest_digest
+
+    folder = copy(tiny_bundle, tmp_path / "no_licence")
+    manifest = json.loads((folder / "bundle.json").read_text())
+    del manifest["files"]["LICENSE"]
+    manifest["sha256"] = manifest_digest(manifest)
+    (folder / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match="lists no LICENSE"):
+        load_bundle(folder)
 
     folder = copy(tiny_bundle, tmp_path / "future")
     manifest = json.loads((folder / "bundle.json").read_text())
@@ -168,7 +264,7 @@ def test_segmenter_refuses_what_it_cannot_run(tiny_bundle):
     with pytest.raises(ValueError, match="at least 1"):
         Segmenter(tiny_bundle, threads=0)
     data = load_bundle(tiny_bundle).model
-    with pytest.raises(ValueError, match="must take and give uint8"):
+    with pytest.raises(ValueError, match="must take and give uint8, int8"):
         Segmenter.from_bytes(data, PreprocessingSpec(32, 32))
     with pytest.raises(ValueError, match="cannot load"):
         Segmenter.from_bytes(b"no model" * 100, SPEC)

@@ -1,31 +1,89 @@
 """The commands under export/, on a tiny network."""
 
-import os
+import importlib.util
+import json
 import pathlib
-import subprocess
-import sys
 
-from covseg_tf.edge import Segmenter, draw_phantom
+import pytest
+
+from covseg_tf.edge import Segmenter, draw_phantom, load_bundle
 
 EXPORT = pathlib.Path(__file__).resolve().parents[1] / "export"
 
 
-def test_to_tflite_makes_a_bundle_that_runs(tiny_model, phantom_data, tmp_path):
-    tiny_model.save(tmp_path / "tiny.keras")
-    words = [
-        EXPORT / "to_tflite.py",
-        tmp_path / "tiny.keras",
-        *("--calibrate", phantom_data, "--out", tmp_path / "tiny"),
-    ]
-    result = subprocess.run(
-        [sys.executable, *words],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    prediction = Segmenter(tmp_path / "tiny").predict(draw_phantom(0).image)
+def command(name):
+    spec = importlib.util.spec_from_file_location(name, EXPORT / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda *words: module.main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def tiny_file(tiny_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "tiny.keras"
+    tiny_model.save(path)
+    return path
+
+
+def refusal(capsys):
+    """The only line on stderr."""
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_to_tflite_makes_a_bundle_that_runs(tiny_file, phantom_data, tmp_path, capsys):
+    run, out = command("to_tflite"), tmp_path / "tiny"
+    words = (tiny_file, "--calibrate", phantom_data, "--out", out)
+    assert run(*words, "--license", "Apache-2.0") == 0
+    prediction = Segmenter(out).predict(draw_phantom(0).image)
     assert prediction.lung.shape == (512, 512)
-    again = subprocess.run([sys.executable, *words], capture_output=True, text=True)
-    assert again.returncode == 2
-    assert "already there" in again.stderr.strip().splitlines()[-1]
+    bundle = load_bundle(out)
+    assert bundle.license == "Apache-2.0"
+    assert bundle.export["quantize"] == "full_integer"
+    assert bundle.export["source"] == "tiny.keras"
+    assert "tensorflow" in bundle.export["versions"]
+    capsys.readouterr()
+    assert run(*words) == 2
+    assert "already there" in refusal(capsys)
+    assert run(tiny_file, "--out", tmp_path / "x") == 2
+    assert "needs --calibrate DIR" in refusal(capsys)
+    assert run(tmp_path, "--quantize", "float32", "--out", tmp_path / "x") == 2
+    assert "no such file; give a .keras file" in refusal(capsys)
+    assert not (tmp_path / "x").exists()
+
+
+def test_to_tflite_with_ai_edge_and_as_a_plain_file(tiny_file, phantom_data, tmp_path):
+    run = command("to_tflite")
+    out = tmp_path / "tiny.tflite"
+    words = ("--calibrate", phantom_data, "--quantizer", "ai_edge", "--out", out)
+    assert run(tiny_file, *words) == 0
+    assert out.stat().st_size < tiny_file.stat().st_size
+
+
+def test_a_servable_its_proof_and_a_broken_one(
+    tiny_file, phantom_data, tmp_path, capsys
+):
+    """Exports, then what check_parity says of a good and of a wrong artifact."""
+    assert command("to_saved_model")(tiny_file, "--out", tmp_path / "m" / "tiny") == 0
+    config = (tmp_path / "m" / "models.config").read_text()
+    assert 'base_path: "/models/tiny"' in config
+    assert 'key: "stable"' in config
+
+    run, servable = command("check_parity"), tmp_path / "m" / "tiny" / "1"
+    words = ("--data", phantom_data, "--limit", 3, "--threads", "--max-difference")
+    capsys.readouterr()
+    report = tmp_path / "report.json"
+    assert run(tiny_file, servable, *words, 1e-6, "--json", report) == 0
+    assert "saved_model" in report.read_text()
+    document = json.loads(report.read_text())
+    assert document["images"] == 3
+    flows = document["artifacts"][0]["flows"]
+    assert flows["lung"]["max_difference"] <= 1e-6
+    assert "| ---" in capsys.readouterr().out
+
+    assert run(tiny_file, "xray", *words, 1) == 2
+    assert "export it from this model" in refusal(capsys)
+    assert run(tiny_file, servable, *words, 1, "--json", report) == 2
+    assert "already there" in refusal(capsys)
+    assert run(tiny_file, servable, *words, 1e-6, "--max-dice-change", -1) == 1
+    assert "Dice changes by +0.0000, allowed -1.0" in capsys.readouterr().err

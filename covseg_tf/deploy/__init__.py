@@ -1,15 +1,47 @@
 """Exporters and their proofs."""
 
+from covseg_tf.deploy.ai_edge import quantize_with_ai_edge
+from covseg_tf.deploy.artifact import describe_artifact
 from covseg_tf.deploy.bundle import write_bundle
+from covseg_tf.deploy.calibration import read_calibration
+from covseg_tf.deploy.load_network import load_network
+from covseg_tf.deploy.load_predictor import load_predictor
+from covseg_tf.deploy.measure_process import measure_artifact
+from covseg_tf.deploy.mediapipe_model import export_mediapipe
+from covseg_tf.deploy.models_config import write_models_config
+from covseg_tf.deploy.onnx import export_onnx
 from covseg_tf.deploy.parity import FlowParity, check_parity
-from covseg_tf.deploy.predictor import Predictor, load_predictor
+from covseg_tf.deploy.parity_report import ParityReport, parity_table
+from covseg_tf.deploy.predictor import Predictor
+from covseg_tf.deploy.runtimes import (
+    keras_predictor,
+    onnx_predictor,
+    saved_model_predictor,
+    tflite_predictor,
+)
+from covseg_tf.deploy.saved_model import export_saved_model
 from covseg_tf.deploy.tflite import export_tflite
 
 __all__ = [
     "FlowParity",
+    "ParityReport",
     "Predictor",
     "check_parity",
+    "describe_artifact",
+    "export_mediapipe",
+    "export_onnx",
+    "export_saved_model",
     "export_tflite",
+    "keras_predictor",
+    "load_network",
     "load_predictor",
+    "measure_artifact",
+    "onnx_predictor",
+    "parity_table",
+    "quantize_with_ai_edge",
+    "read_calibration",
+    "saved_model_predictor",
+    "tflite_predictor",
     "write_bundle",
+    "write_models_config",
 ]

@@ -1,6 +1,8 @@
 """Writes the bundles that `covseg_tf.edge.load_bundle` reads."""
 
+import contextlib
 import hashlib
+import importlib.metadata
 import json
 import pathlib
 import shutil
@@ -10,11 +12,30 @@ from covseg_tf.edge.bundle import (
     CARD,
     FORMAT,
     FORMAT_VERSION,
+    LICENSE,
     MANIFEST,
     MODEL,
     manifest_digest,
 )
 from covseg_tf.edge.preprocessing import PreprocessingSpec
+
+UNSTATED = "LicenseRef-unstated"
+_UNSTATED_TEXT = """\
+Whoever exported this bundle stated no licence for its weights. Ask them before you
+use or share it.
+"""
+XRAY_LICENSE = (
+    "CC-BY-NC-SA-4.0",
+    """\
+The weights in this bundle were trained on COVID-QU-Ex (Tahir et al. 2021), whose
+images are shared for research under Creative Commons terms. The weights are shared
+under Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International,
+https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode
+
+Research use only: not a medical device, not for diagnosis, and without warranty of
+any kind. The code that runs them is covseg_tf, Apache-2.0.
+""",
+)
 
 
 def write_bundle(
@@ -24,6 +45,8 @@ def write_bundle(
     metrics: dict,
     model_card: str,
     threshold: float = 0.5,
+    license: tuple[str, str] = (UNSTATED, _UNSTATED_TEXT),
+    export: dict | None = None,
 ) -> pathlib.Path:
     """Writes a bundle, whole or not at all.
 
@@ -34,6 +57,10 @@ def write_bundle(
         metrics: JSON-ready dict of measured numbers.
         model_card: Markdown: data, split, protocol, numbers, limits.
         threshold: Probability above which a pixel is foreground.
+        license: Licence of the weights: SPDX identifier, and the text or notice
+            that goes into the bundle.
+        export: JSON-ready dict of how the file was made: quantization, number of
+            calibration images, command. Versions are added.
 
     Returns:
         Path of the folder.
@@ -46,7 +73,8 @@ def write_bundle(
         raise ValueError(f"{folder}: exists and is not overwritten; remove it first.")
     if not 0 < threshold < 1:
         raise ValueError(f"`threshold` must be in (0, 1). Received: {threshold}")
-    contents = {MODEL: model, CARD: model_card.encode()}
+    identifier, text = license
+    contents = {MODEL: model, CARD: model_card.encode(), LICENSE: text.encode()}
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -55,6 +83,8 @@ def write_bundle(
         "labels": ["lung", "infection"],
         "threshold": threshold,
         "metrics": metrics,
+        "license": identifier,
+        "export": {**(export or {}), "versions": _versions()},
         "files": {k: hashlib.sha256(v).hexdigest() for k, v in contents.items()},
     }
     manifest["sha256"] = manifest_digest(manifest)
@@ -71,3 +101,12 @@ def write_bundle(
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return folder
+
+
+def _versions():
+    names = ("covseg-tf", "keras", "tensorflow", "ai-edge-litert")
+    found = {}
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found

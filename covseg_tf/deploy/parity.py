@@ -3,10 +3,9 @@
 import dataclasses
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
-from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.deploy.predictor import Predictor
 from covseg_tf.metrics.reference import image_scores, summarize
 
 
@@ -36,62 +35,65 @@ class FlowParity:
 
 
 def check_parity(
-    model: keras.Model,
-    segmenter: Segmenter,
+    reference: Predictor,
+    artifact: Predictor,
     images: Sequence[np.ndarray],
     masks: dict[str, Sequence[np.ndarray]],
-    batch_size: int = 16,
 ) -> dict[str, FlowParity]:
     """Runs both on the same prepared pixels and compares maps and Dice.
 
     Args:
-        model: The Keras model.
-        segmenter: The exported artifact.
+        reference: The Keras model, from `keras_predictor` or `load_predictor`.
+        artifact: What was exported from it.
         images: uint8 `(height, width)` images from `spec.apply`.
         masks: Dict from flow to masks `(height, width)`, one per image.
-        batch_size: Images per Keras call.
 
     Returns:
         Dict from flow to `FlowParity`.
 
     Raises:
-        ValueError: If there is no image, or the numbers of images and masks
-            differ.
+        ValueError: If there is no image, the numbers of images and masks differ, or
+            the two take images of different size.
     """
     if not len(images) or any(len(images) != len(m) for m in masks.values()):
         raise ValueError(
             f"Need as many masks as images. Received {len(images)} images and "
             f"{ {flow: len(m) for flow, m in masks.items()} } masks"
         )
-    spec = segmenter.bundle.preprocessing
-    artifact = [segmenter.run(pixels) for pixels in images]
-    pixels = np.stack(images)[..., None].astype(np.float32) * spec.scale
-    maps = model.predict(pixels, batch_size=batch_size, verbose=0)
-    threshold = segmenter.bundle.threshold
-    return {
-        flow: _compare(
-            maps[flow][..., 0],
-            np.stack([levels[flow] for levels in artifact]) / 256.0,
-            masks[flow],
-            threshold,
+    if reference.spec != artifact.spec:
+        raise ValueError(
+            f"{artifact.name} takes {artifact.spec}, but {reference.name} takes "
+            f"{reference.spec}; export it from this model."
         )
-        for flow in masks
-    }
+    found = {flow: _Running() for flow in masks}
+    for number, pixels in enumerate(images):
+        maps, others = reference(pixels), artifact(pixels)
+        for flow, running in found.items():
+            running.add(masks[flow][number], maps[flow], others[flow], artifact)
+    return {flow: running.result() for flow, running in found.items()}
 
 
-def _compare(reference, artifact, masks, threshold):
-    difference = np.abs(reference - artifact)
-    dice = [
-        summarize(
-            [image_scores(m, p, threshold) for m, p in zip(masks, maps, strict=True)],
-            "lesions",
+class _Running:
+    """The comparison so far: no two maps are kept."""
+
+    def __init__(self):
+        self.largest, self.means, self.scores = 0.0, [], ([], [])
+
+    def add(self, mask, reference, artifact, predictor):
+        difference = np.abs(reference - artifact)
+        if not np.isfinite(difference).all():
+            difference = np.full_like(difference, np.inf)
+        self.largest = max(self.largest, float(difference.max()))
+        self.means.append(float(difference.mean(dtype=np.float64)))
+        for scores, probability in zip(self.scores, (reference, artifact), strict=True):
+            scores.append(image_scores(mask, probability, predictor.threshold))
+
+    def result(self):
+        keras, artifact = (summarize(rows, "lesions") for rows in self.scores)
+        return FlowParity(
+            max_difference=self.largest,
+            mean_difference=float(np.mean(self.means)),
+            keras_dice=keras["dice"],
+            artifact_dice=artifact["dice"],
+            images=keras["images"],
         )
-        for maps in (reference, artifact)
-    ]
-    return FlowParity(
-        max_difference=float(difference.max()),
-        mean_difference=float(difference.mean()),
-        keras_dice=dice[0]["dice"],
-        artifact_dice=dice[1]["dice"],
-        images=dice[0]["images"],
-    )

@@ -1,106 +1,89 @@
-"""Keras model to full-integer TFLite."""
+"""Keras model to TFLite, in the forms that the converter makes."""
 
 import contextlib
 import io
 import pathlib
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from covseg_tf.deploy.tflite_file import check_tflite
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
-# A tensor that is always zero gets a scale near 1e-8, and LiteRT then aborts
-# the process: refuse such a file here instead of crashing on a device.
-_SMALLEST_SCALE = 1e-6
+QUANTIZATIONS = ("float32", "float16", "dynamic_range", "full_integer")
+INTERFACES = ("float32", "uint8", "int8")
 
 
 def export_tflite(
     model: keras.Model,
     spec: PreprocessingSpec,
-    calibration: Sequence[np.ndarray],
+    calibration: Sequence[np.ndarray] | None = None,
+    quantize: str = "full_integer",
+    interface: str | None = None,
+    batch_size: int | None = 1,
 ) -> bytes:
-    """Converts a dual-flow network to full-integer TFLite.
+    """Converts a dual-flow network to TFLite.
 
-    The file takes uint8 grey pixels `(1, height, width, 1)` as the spec
-    prepares them and gives uint8 maps `(1, height, width, 1)`, probability
-    times 256, under the names `lung` and `infection`: a device needs no
-    arithmetic of its own. Static batch of 1, built-in int8 operations only.
+    The file has one signature, `serve`: input `image` `(batch, height, width, 1)`,
+    outputs `lung` and `infection` of the same shape. Built-in operations only.
 
     Args:
         model: Keras model with dict outputs; `lung` and `infection` are kept.
         spec: The preprocessing the model was trained with.
         calibration: Prepared training images, uint8 `(height, width)`; about
-            200, of all findings.
+            200, of all findings. Needed for `"full_integer"`, which measures the
+            range of every tensor on them.
+        quantize: `"float32"`, as trained; `"float16"`, weights in half precision;
+            `"dynamic_range"`, weights in 8 bit, the rest measured as it runs;
+            `"full_integer"`, all in 8 bit, no operation in floating point.
+        interface: Type of input and outputs. `"uint8"`: grey levels in,
+            probability times 256 out, so that a device needs no arithmetic of
+            its own. `"int8"`: both less 128. `"float32"`: grey level times
+            `spec.scale` in, probability out. Defaults to `"uint8"` for
+            `"full_integer"`; the others have `"float32"` alone.
+        batch_size: Images per call, or `None` for a batch that a caller may
+            resize. A fixed one lets XNNPACK take the whole graph. Defaults to 1.
 
     Returns:
         Bytes of the TFLite file.
 
     Raises:
-        ValueError: If the model lacks an output or fits another size, the
-            calibration images are no prepared images or do not span black to
-            white, or the result holds a tensor that is always zero.
+        ValueError: If an argument is out of range, the model lacks an output or
+            fits another size, the calibration images are no prepared images or
+            do not span black to white, or the result holds a tensor that is
+            always zero.
     """
-    _check_arguments(model, spec, calibration)
-    inference = keras.Model(
+    interface = _checked_interface(quantize, interface)
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(
+            f"`batch_size` must be at least 1, or None. Received: {batch_size}"
+        )
+    check_model(model, spec)
+    if quantize == "full_integer":
+        check_calibration(calibration, spec)
+    network = keras.Model(
         model.inputs, {name: model.output[name] for name in ("lung", "infection")}
     )
-    archive = keras.export.ExportArchive()
-    archive.track(inference)
-    signature = [
-        tf.TensorSpec((1, spec.height, spec.width, 1), tf.float32, name="image")
-    ]
-    archive.add_endpoint("serve", lambda image: inference(image), signature)
-
-    def representative_dataset():
-        for pixels in calibration:
-            yield {"image": pixels[None, :, :, None].astype(np.float32) * spec.scale}
-
-    with tempfile.TemporaryDirectory() as folder:
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=["serve"]
-        )
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = representative_dataset
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = tf.uint8
-        converter.inference_output_type = tf.uint8
-        with contextlib.redirect_stdout(io.StringIO()):
-            data = converter.convert()
-    _check_result(data, spec)
+    shape = (batch_size, spec.height, spec.width, 1)
+    images = (
+        pixels[None, :, :, None].astype(np.float32) * spec.scale
+        for pixels in calibration or ()
+    )
+    data = convert_network(network, shape, quantize, interface, images)
+    check_tflite(data, spec)
     return data
-
-
-def read_schema(data: bytes):
-    """Returns the TFLite file as its flatbuffer object tree."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
-
-
-def operator_names(data: bytes) -> dict[str, int]:
-    """Returns how often each operator occurs in a TFLite file."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {
-        value: name
-        for name, value in vars(schema.BuiltinOperator).items()
-        if isinstance(value, int)
-    }
-    tree = read_schema(data)
-    counts: dict[str, int] = {}
-    for operator in tree.subgraphs[0].operators:
-        code = tree.operatorCodes[operator.opcodeIndex]
-        number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        counts[names[number]] = counts.get(names[number], 0) + 1
-    return dict(sorted(counts.items()))
 
 
 def save_tflite(data: bytes, path: str | pathlib.Path) -> None:
     """Writes the file.
+
+    Args:
+        data: Bytes of a TFLite file.
+        path: Where it goes.
 
     Raises:
         ValueError: If the path exists.
@@ -111,7 +94,37 @@ def save_tflite(data: bytes, path: str | pathlib.Path) -> None:
     path.write_bytes(data)
 
 
-def _check_arguments(model, spec, calibration):
+def check_calibration(
+    calibration: Sequence[np.ndarray] | None, spec: PreprocessingSpec
+) -> None:
+    """Refuses what cannot calibrate.
+
+    Args:
+        calibration: Images, uint8 `(height, width)`.
+        spec: The preprocessing they must come from.
+
+    Raises:
+        ValueError: If there is none, or one has another type or size.
+    """
+    images = [] if calibration is None else calibration
+    shape = (spec.height, spec.width)
+    if not len(images) or any(x.dtype != np.uint8 or x.shape != shape for x in images):
+        raise ValueError(
+            f"`calibration` must hold uint8 images {shape} from `spec.apply`. "
+            f"Received: {len(images)} images"
+        )
+
+
+def check_model(model: keras.Model, spec: PreprocessingSpec) -> None:
+    """Refuses a model that this package's exporters do not take.
+
+    Args:
+        model: The Keras model.
+        spec: The preprocessing it was trained with.
+
+    Raises:
+        ValueError: If it lacks an output or takes images of another size.
+    """
     outputs = getattr(model, "output", None)
     if not isinstance(outputs, dict) or not {"lung", "infection"} <= set(outputs):
         names = sorted(outputs) if isinstance(outputs, dict) else type(outputs).__name__
@@ -126,39 +139,65 @@ def _check_arguments(model, spec, calibration):
             f"The model takes images {size}, the preprocessing spec makes "
             f"{expected}; use the spec the model was trained with."
         )
-    shape = (spec.height, spec.width)
-    if not len(calibration) or any(
-        x.dtype != np.uint8 or x.shape != shape for x in calibration
-    ):
-        raise ValueError(
-            f"`calibration` must hold uint8 images {shape} from `spec.apply`. "
-            f"Received: {len(calibration)} images"
+
+
+def convert_network(
+    network: keras.Model,
+    shape: tuple[int | None, ...],
+    quantize: str,
+    interface: str,
+    images: Iterable[np.ndarray] = (),
+) -> bytes:
+    """Converts any Keras model of one image to TFLite, with the signature `serve`.
+
+    Args:
+        network: The model; its outputs' names are kept.
+        shape: Of the input `image`, `(batch, height, width, channels)`.
+        quantize: As for `export_tflite`.
+        interface: As for `export_tflite`.
+        images: Float32 arrays of that shape with a batch of 1, to calibrate on.
+
+    Returns:
+        Bytes of the TFLite file, not checked.
+    """
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    signature = [tf.TensorSpec(shape, tf.float32, "image")]
+    archive.add_endpoint("serve", lambda image: network(image), signature)
+    with tempfile.TemporaryDirectory() as folder:
+        # Through a SavedModel: it keeps the names of the outputs.
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["serve"]
         )
+        if quantize != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if quantize == "full_integer":
+            kept = [{"image": image} for image in images]
+            converter.representative_dataset = lambda: iter(kept)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = tf.dtypes.as_dtype(interface)
+            converter.inference_output_type = tf.dtypes.as_dtype(interface)
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            # The converter starts TensorFlow's own interpreter to calibrate.
+            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+            return converter.convert()
 
 
-def _check_result(data, spec):
-    from ai_edge_litert import schema_py_generated as schema
-
-    for tensor in read_schema(data).subgraphs[0].tensors:
-        scales = getattr(tensor.quantization, "scale", None)
-        # Per-channel scales belong to weights, where a dead filter is harmless;
-        # a 32-bit bias has the product of two scales, small by nature.
-        checked = (schema.TensorType.INT8, schema.TensorType.UINT8)
-        if tensor.type not in checked or scales is None or len(scales) != 1:
-            continue
-        if scales[0] < _SMALLEST_SCALE:
-            raise ValueError(
-                f"The tensor {tensor.name.decode()} is always zero on the "
-                "calibration images and would crash LiteRT: calibrate on images "
-                "of all findings, or train longer."
-            )
-    from ai_edge_litert.interpreter import Interpreter
-
-    runner = Interpreter(model_content=data).get_signature_runner("serve")
-    scale, zero = next(iter(runner.get_input_details().values()))["quantization"]
-    if zero != 0 or not np.isclose(scale, spec.scale, rtol=1e-3):
+def _checked_interface(quantize, interface):
+    if quantize not in QUANTIZATIONS:
         raise ValueError(
-            "The calibration images must span black (0) to white (255), so that "
-            "raw pixels are the network's input. The converter found scale "
-            f"{scale:.6f} and zero point {zero}, expected {spec.scale:.6f} and 0."
+            f"`quantize` must be one of {', '.join(QUANTIZATIONS)}. "
+            f"Received: {quantize!r}"
         )
+    integer = quantize == "full_integer"
+    interface = interface or ("uint8" if integer else "float32")
+    if interface not in INTERFACES or (interface != "float32" and not integer):
+        raise ValueError(
+            f"`interface` must be one of {', '.join(INTERFACES)}, and 'float32' "
+            f"unless `quantize` is 'full_integer'. Received: {interface!r} with "
+            f"{quantize!r}"
+        )
+    return interface

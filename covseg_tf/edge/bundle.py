@@ -4,6 +4,7 @@
 NAME/bundle.json      format, preprocessing, labels, metrics, SHA-256 of each file
 NAME/model.tflite     the network
 NAME/MODEL_CARD.md    what it was trained on, its numbers and its limits
+NAME/LICENSE          on what terms the weights may be used
 ```
 """
 
@@ -19,6 +20,7 @@ FORMAT_VERSION = 1
 MANIFEST = "bundle.json"
 MODEL = "model.tflite"
 CARD = "MODEL_CARD.md"
+LICENSE = "LICENSE"
 
 _MODELS = pathlib.Path(__file__).parent / "models"
 
@@ -34,6 +36,8 @@ class Bundle:
         labels: Names of the output maps, for example `("lung", "infection")`.
         threshold: Probability above which a pixel is foreground.
         metrics: Measured numbers, as the exporter wrote them.
+        license: SPDX identifier of the weights' licence; the text lies beside.
+        export: How the file was made: quantization, calibration, versions.
         model: Bytes of the TFLite file, those whose checksum was verified.
     """
 
@@ -43,6 +47,8 @@ class Bundle:
     labels: tuple[str, ...]
     threshold: float
     metrics: dict
+    license: str
+    export: dict
     model: bytes = dataclasses.field(repr=False)
 
 
@@ -73,8 +79,11 @@ def load_bundle(model: str | pathlib.Path) -> Bundle:
         name: _read_verified(folder, name, digest)
         for name, digest in manifest["files"].items()
     }
-    if MODEL not in contents:
-        raise ValueError(f"{folder}: the bundle lists no {MODEL}. Export it again.")
+    missing = [name for name in (MODEL, CARD, LICENSE) if name not in contents]
+    if missing:
+        raise ValueError(
+            f"{folder}: the bundle lists no {', '.join(missing)}. Export it again."
+        )
     return Bundle(
         name=manifest["name"],
         folder=folder,
@@ -82,6 +91,8 @@ def load_bundle(model: str | pathlib.Path) -> Bundle:
         labels=tuple(manifest["labels"]),
         threshold=float(manifest["threshold"]),
         metrics=manifest["metrics"],
+        license=manifest["license"],
+        export=manifest["export"],
         model=contents[MODEL],
     )
 

@@ -8,6 +8,8 @@ from covseg_tf.edge.bundle import Bundle, load_bundle
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image, to_grey
 
+_DTYPES = (np.uint8, np.int8, np.float32)
+
 
 class Segmenter:
     """Finds lung and infection in images with a TFLite bundle.
@@ -68,6 +70,8 @@ class Segmenter:
             labels=("lung", "infection"),
             threshold=0.5,
             metrics={},
+            license="",
+            export={},
             model=model,
         )
         return cls(bundle, threads)
@@ -116,8 +120,19 @@ class Segmenter:
                 "`bundle.preprocessing.apply(image)`. Received: "
                 f"{pixels.dtype} {pixels.shape}"
             )
-        outputs = self._run(**{self._input: pixels[None, :, :, None]})
-        return {label: outputs[label][0, :, :, 0] for label in self.bundle.labels}
+        image = self._to_input(pixels)[None, :, :, None]
+        outputs = self._run(**{self._input: image})
+        return {
+            label: _to_levels(outputs[label][0, :, :, 0])
+            for label in self.bundle.labels
+        }
+
+    def _to_input(self, pixels):
+        if self._dtype == np.uint8:
+            return pixels
+        if self._dtype == np.int8:
+            return (pixels ^ 0x80).view(np.int8)  # less 128
+        return pixels * np.float32(self.bundle.preprocessing.scale)
 
     def _check_interface(self):
         spec = self.bundle.preprocessing
@@ -126,12 +141,22 @@ class Segmenter:
         tensors = [*inputs.values(), *(outputs.get(x) for x in self.bundle.labels)]
         fits = len(inputs) == 1 and {"lung", "infection"} <= set(self.bundle.labels)
         for tensor in tensors:
-            fits = fits and tensor is not None and tensor["dtype"] == np.uint8
+            fits = fits and tensor is not None and tensor["dtype"] in _DTYPES
             fits = fits and tensor["shape"].tolist() == shape
         if not fits:
             raise ValueError(
-                f"{self.bundle.folder}: the model must take and give uint8 "
-                f"{shape} with the outputs lung and infection. Export it with "
-                "covseg_tf.deploy.export_bundle."
+                f"{self.bundle.folder}: the model must take and give uint8, int8 or "
+                f"float32 {shape} with the outputs lung and infection. Export it with "
+                "covseg_tf.deploy.export_tflite."
             )
-        return next(iter(inputs))
+        name, tensor = next(iter(inputs.items()))
+        self._dtype = np.dtype(tensor["dtype"])
+        return name
+
+
+def _to_levels(values):
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype == np.int8:
+        return values.view(np.uint8) ^ 0x80
+    return np.clip(np.rint(values * 256), 0, 255).astype(np.uint8)

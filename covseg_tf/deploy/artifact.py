@@ -1,0 +1,69 @@
+"""What an artifact is, without running it."""
+
+import collections
+import pathlib
+
+from covseg_tf.deploy.tflite_file import operator_names
+from covseg_tf.edge.bundle import bundled_models, load_bundle
+
+
+def describe_artifact(model: str | pathlib.Path) -> tuple[str, int, dict[str, int]]:
+    """Returns form, size and operators of an artifact.
+
+    Args:
+        model: As for `load_predictor`.
+
+    Returns:
+        `(form, bytes, operators)`: form is `"tflite"`, `"bundle"`,
+        `"saved_model"`, `"onnx"` or `"keras"`; operators is a dict from operator
+        to how often it occurs, for Keras from layer class.
+
+    Raises:
+        ValueError: If a bundle is damaged.
+    """
+    path = bundled_models().get(str(model), pathlib.Path(model))
+    if path.suffix == ".tflite" and path.name != "model.tflite":
+        return "tflite", _size(path), operator_names(path.read_bytes())
+    if path.suffix == ".onnx":
+        return "onnx", _size(path), _onnx_operators(path)
+    if path.suffix == ".keras":
+        return "keras", _size(path), _keras_layers(path)
+    if (path / "saved_model.pb").is_file():
+        return "saved_model", _size(path), _graph_operators(path)
+    bundle = load_bundle(path)
+    return "bundle", _size(bundle.folder), operator_names(bundle.model)
+
+
+def _size(path):
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def _count(names):
+    return dict(sorted(collections.Counter(names).items()))
+
+
+def _onnx_operators(path):
+    import onnx
+
+    return _count(node.op_type for node in onnx.load(str(path)).graph.node)
+
+
+def _graph_operators(path):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    data = (path / "saved_model.pb").read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(data).meta_graphs[0].graph_def
+    nodes = list(graph.node)
+    for function in graph.library.function:
+        nodes += function.node_def
+    return _count(node.op for node in nodes)
+
+
+def _keras_layers(path):
+    from covseg_tf.deploy.load_network import read_keras
+
+    # A layer that an attribute holds as well is listed twice.
+    layers = read_keras(path)._flatten_layers(include_self=False)
+    found = {id(layer): type(layer).__name__ for layer in layers}
+    return _count(found.values())
