@@ -70,7 +70,8 @@ def test_table_has_a_line_per_artifact():
     assert "| a | 2.50 | 0.7010 | +0.0010 |" in lines[2]
     assert "137 of 140 in 2 | 2.0 | 80 |" in lines[2]
     assert len({line.count("|") for line in lines}) == 1
-    json.dumps(report().to_dict())
+    text = json.dumps(report(0.001, 0.5).to_dict())
+    assert ParityReport.from_dict(json.loads(text)) == report(0.001, 0.5)
 
 
 def test_measured_without_tensorflow_and_from_zero(tiny_bundle):

@@ -55,11 +55,27 @@ class ParityReport:
                 )
         return lines
 
+    @classmethod
+    def from_dict(cls, document: dict) -> "ParityReport":
+        """Returns the report that `to_dict` wrote.
+
+        Args:
+            document: The dict.
+        """
+        fields = {field.name for field in dataclasses.fields(FlowParity)}
+        flows = {
+            flow: FlowParity(**{k: v for k, v in values.items() if k in fields})
+            for flow, values in document["flows"].items()
+        }
+        measured = tuple(Measurement(**m) for m in document["measurements"])
+        return cls(**{**document, "flows": flows, "measurements": measured})
+
     def to_dict(self) -> dict:
         """Returns the report, JSON-ready."""
         document = dataclasses.asdict(self)
         for flow, parity in self.flows.items():
             document["flows"][flow]["dice_change"] = parity.dice_change
+        document["measurements"] = list(document["measurements"])
         return document
 
 
