@@ -8,6 +8,11 @@ from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.load_predictor import load_predictor
 from covseg_tf.deploy.measure_process import measure_artifact
 from covseg_tf.deploy.mediapipe_model import export_mediapipe
+from covseg_tf.deploy.mixed_precision import (
+    MixedPrecision,
+    PrecisionStep,
+    quantize_mixed_precision,
+)
 from covseg_tf.deploy.models_config import write_models_config
 from covseg_tf.deploy.onnx import export_onnx
 from covseg_tf.deploy.parity import FlowParity, check_parity
@@ -20,11 +25,16 @@ from covseg_tf.deploy.runtimes import (
     tflite_predictor,
 )
 from covseg_tf.deploy.saved_model import export_saved_model
+from covseg_tf.deploy.sensitivity import LayerSensitivity, layer_sensitivity
 from covseg_tf.deploy.tflite import export_tflite
+from covseg_tf.deploy.tflite_layers import layer_tensors
 
 __all__ = [
     "FlowParity",
+    "LayerSensitivity",
+    "MixedPrecision",
     "ParityReport",
+    "PrecisionStep",
     "Predictor",
     "check_parity",
     "describe_artifact",
@@ -33,11 +43,14 @@ __all__ = [
     "export_saved_model",
     "export_tflite",
     "keras_predictor",
+    "layer_sensitivity",
+    "layer_tensors",
     "load_network",
     "load_predictor",
     "measure_artifact",
     "onnx_predictor",
     "parity_table",
+    "quantize_mixed_precision",
     "quantize_with_ai_edge",
     "read_calibration",
     "saved_model_predictor",

@@ -52,8 +52,8 @@ def quantize_with_ai_edge(
 
     Raises:
         ValueError: If `method` or a layer is unknown, the file is no float32
-            TFLite file, the calibration images do not fit, or the result holds
-            a tensor that is always zero.
+            TFLite file, the calibration images do not fit, the result holds a
+            tensor that is always zero, or ai-edge-quantizer is not installed.
 
     Source: https://github.com/google-ai-edge/ai-edge-quantizer
     """
@@ -93,11 +93,12 @@ def calibrate_ranges(
         ValueError: If the file is no float32 TFLite file or the images do not
             fit.
     """
+    check_calibration(calibration, spec)
+    _check_installed()
+    _check_float(bytes(model))
     from ai_edge_quantizer import calibrator, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
 
-    check_calibration(calibration, spec)
-    _check_float(bytes(model))
     scale = np.float32(spec.scale)
     images = [
         {"image": x[None, :, :, None].astype(np.float32) * scale} for x in calibration
@@ -146,9 +147,10 @@ def quantize_in_ranges(
 
 
 def _quantize(model, method, ranges, keep_float, interface):
+    _check_installed()
+    _check_float(bytes(model))
     from ai_edge_quantizer import quantizer
 
-    _check_float(bytes(model))
     kept = _kept_tensors(model, keep_float)
     work = quantizer.Quantizer(model)
     _add_method(work, method)
@@ -210,6 +212,15 @@ def _kept_tensors(model, keep_float):
                 f"{', '.join(near)}? `layer_tensors` lists all {len(layers)}."
             )
     return [tensor for layer in keep_float for tensor in layers[layer]]
+
+
+def _check_installed():
+    try:
+        import ai_edge_quantizer  # noqa: F401
+    except ImportError:
+        raise ValueError(
+            "Needs ai-edge-quantizer; install it with pip install 'covseg-tf[quant]'."
+        ) from None
 
 
 @functools.lru_cache(maxsize=4)
