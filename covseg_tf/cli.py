@@ -116,7 +116,45 @@ def _parser():
         "--force", action="store_true", help="replace earlier results in --out"
     )
     score.set_defaults(run=_evaluate)
+    _add_serve(commands)
     return parser
+
+
+def _add_serve(commands):
+    serve = commands.add_parser("serve", help="answer TF Serving's API from here")
+    serve.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="bundled model, bundle, SavedModel, or a folder of numbered versions",
+    )
+    serve.add_argument("--name", help="name to serve it under")
+    serve.add_argument(
+        "--version-label",
+        action="append",
+        default=[],
+        metavar="LABEL=VERSION",
+        help="may be given again",
+    )
+    serve.add_argument(
+        "--models-config", metavar="FILE", help="TF Serving's models.config, for MODEL"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    serve.add_argument("--port", type=int, default=8501, help="REST (default: 8501)")
+    serve.add_argument("--grpc-port", type=int, help="default: no gRPC")
+    serve.add_argument(
+        "--token", help="asked of every caller (default: the variable COVSEG_TOKEN)"
+    )
+    serve.add_argument(
+        "--max-request-bytes", type=int, default=32 * 2**20, help="default: 32 MiB"
+    )
+    serve.add_argument(
+        "--max-image-pixels", type=int, default=25_000_000, help="default: 25000000"
+    )
+    serve.add_argument(
+        "--workers", type=int, default=2, help="requests at once (default: 2)"
+    )
+    serve.set_defaults(run=_serve)
 
 
 def _triage(options):
@@ -227,6 +265,18 @@ def _evaluate(options):
     return evaluate_command(
         **{name: words[name] for name in (*names, "threads", "force")}
     )
+
+
+def _serve(options):
+    try:
+        from covseg_tf.serving.command import serve_command
+
+        words = {k: v for k, v in vars(options).items() if k not in ("command", "run")}
+        return serve_command(**words)
+    except ImportError as error:
+        raise ValueError(
+            f"needs {error.name}; install it with pip install 'covseg-tf[server]'."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -113,6 +113,10 @@ def test_import_directions(part):
         ("import covseg_tf.edge", {"tensorflow", "keras", "tf_keras"}),
         ("import covseg_tf.cli", {"tensorflow", "keras", "numpy", "cv2"}),
         ("import covseg_tf.data", {"tensorflow", "keras", "nibabel", "pydicom"}),
+        (
+            "import covseg_tf.serving",
+            {"tensorflow", "keras", "starlette", "uvicorn", "grpc", "requests"},
+        ),
     ],
 )
 def test_imports_without_the_heavy_packages(statement, banned):

@@ -1,0 +1,113 @@
+"""From folders to servables."""
+
+import pathlib
+
+from covseg_tf.edge import bundled_models
+from covseg_tf.edge.bundle import MANIFEST
+from covseg_tf.serving.bundle_servable import BundleServable
+from covseg_tf.serving.model_config import ModelConfig
+from covseg_tf.serving.model_repository import ModelRepository
+from covseg_tf.serving.models_config import read_models_config
+from covseg_tf.serving.saved_model_servable import SavedModelServable
+from covseg_tf.serving.servable import Servable
+
+_SAVED_MODEL = "saved_model.pb"
+
+
+def load_repository(
+    model: str | pathlib.Path | None = None,
+    name: str | None = None,
+    labels: dict[str, int] | None = None,
+    models_config: str | pathlib.Path | None = None,
+    workers: int = 1,
+    max_image_pixels: int = 25_000_000,
+) -> ModelRepository:
+    """Loads what is to be served.
+
+    Args:
+        model: Name of a bundled model, a bundle's folder, a SavedModel's
+            folder, or a base folder with numbered versions, of which the
+            newest is served and those that `labels` name.
+        name: Name to serve it under; `None` takes the bundle's or the folder's.
+        labels: Version by label.
+        models_config: TensorFlow Serving's `models.config`, instead of `model`.
+        workers: Interpreters for each bundle.
+        max_image_pixels: As for `Servable`.
+
+    Returns:
+        The repository, every model loaded.
+
+    Raises:
+        ValueError: If a model is missing or damaged, or `models_config` is
+            given together with one of the first three.
+    """
+    if (model is None) == (models_config is None):
+        raise ValueError("Give either a MODEL or --models-config, one of the two.")
+    settings = workers, max_image_pixels
+    repository = ModelRepository()
+    if models_config is not None:
+        if name or labels:
+            raise ValueError(
+                "With --models-config, names and labels are those of the file."
+            )
+        for config in read_models_config(models_config):
+            _add_base(repository, config, settings)
+        return repository
+    labels = labels or {}
+    folder = pathlib.Path(model)
+    if str(model) not in bundled_models() and _versions(folder):
+        name = name or folder.resolve().name
+        config = ModelConfig(name, folder, labels=labels)
+        _add_base(repository, config, settings)
+    else:
+        servable = _load_single(model, name, settings)
+        repository.add(servable)
+        _add_labels(repository, servable.name, labels)
+    return repository
+
+
+def _add_base(repository, config, settings):
+    found = _versions(config.base_path)
+    named = set(config.labels.values()) & set(found)
+    if config.latest is None or config.specific:
+        named = set()  # the policy alone decides
+    for version in sorted({*config.pick(list(found)), *named}):
+        repository.add(_load(found[version], config.name, version, settings))
+    _add_labels(repository, config.name, config.labels)
+
+
+def _add_labels(repository, name, labels):
+    for label, version in labels.items():
+        repository.set_label(name, label, version)
+
+
+def _versions(folder) -> dict[int, pathlib.Path]:
+    """Returns a base folder's versions; empty if it is none."""
+    if not folder.is_dir():
+        return {}
+    return {
+        int(path.name): path
+        for path in folder.iterdir()
+        if path.name.isdecimal() and (_is_saved(path) or (path / MANIFEST).is_file())
+    }
+
+
+def _load_single(model, name, settings) -> Servable:
+    folder = pathlib.Path(model)
+    if str(model) in bundled_models() or not _is_saved(folder):
+        return _load(model, name, 1, settings)
+    folder = folder.resolve()
+    if folder.name.isdecimal():
+        return _load(folder, name or folder.parent.name, int(folder.name), settings)
+    return _load(folder, name or folder.name, 1, settings)
+
+
+def _load(folder, name, version, settings) -> Servable:
+    workers, max_image_pixels = settings
+    if str(folder) not in bundled_models() and _is_saved(pathlib.Path(folder)):
+        return SavedModelServable(folder, name, version, max_image_pixels)
+    return BundleServable(folder, name, version, workers, max_image_pixels)
+
+
+def _is_saved(folder):
+    return (folder / _SAVED_MODEL).is_file()

@@ -1,0 +1,69 @@
+"""Where the embedded server listens and what it refuses."""
+
+import dataclasses
+import ipaddress
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """Settings of the embedded server.
+
+    Attributes:
+        host: Address to bind. Anything but loopback needs a token.
+        port: Port of the REST API; 0 takes a free one.
+        grpc_port: Port of the gRPC API; 0 takes a free one, `None` serves none.
+        token: What a caller must send as `Authorization: Bearer TOKEN`.
+        max_request_bytes: Largest body or message.
+        max_image_pixels: Largest rows times columns of an encoded image.
+        workers: Requests computed at once.
+        queue_size: Requests that may wait besides; one more is refused.
+        request_timeout: Seconds for receiving and computing one request.
+
+    Raises:
+        ValueError: If a number is out of range, or the address is open to
+            others and there is no token.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8501
+    grpc_port: int | None = None
+    token: str | None = None
+    max_request_bytes: int = 32 * 2**20
+    max_image_pixels: int = 25_000_000
+    workers: int = 2
+    queue_size: int = 32
+    request_timeout: float = 60.0
+
+    def __post_init__(self):
+        for name in ("port", "grpc_port"):
+            if not 0 <= (getattr(self, name) or 0) <= 65535:
+                raise ValueError(
+                    f"`{name}` must be in [0, 65535]. Received: {getattr(self, name)}"
+                )
+        for name in ("max_request_bytes", "max_image_pixels", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"`{name}` must be at least 1. Received: {getattr(self, name)}"
+                )
+        if self.queue_size < 0 or not self.request_timeout > 0:
+            raise ValueError(
+                "`queue_size` must be at least 0 and `request_timeout` above 0. "
+                f"Received: {self.queue_size}, {self.request_timeout}"
+            )
+        if not self.token and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} is open to other machines and needs a token: set "
+                "COVSEG_TOKEN or --token, or bind 127.0.0.1."
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine reaches an address.
+
+    Args:
+        host: Name or address.
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

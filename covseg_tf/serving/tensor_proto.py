@@ -1,0 +1,42 @@
+"""TensorFlow's `TensorProto` to arrays and back."""
+
+import numpy as np
+import tensorflow as tf
+
+from covseg_tf.serving.errors import InvalidRequest
+from covseg_tf.serving.servable import Servable
+from covseg_tf.serving.tensor_spec import TensorSpec
+
+
+def array_from_proto(servable: Servable, name: str, spec: TensorSpec, tensor):
+    """Returns the array of a message that a caller sent.
+
+    Args:
+        servable: Who is asked; it knows which shapes it takes.
+        name: Name of the input.
+        spec: What the signature says of it.
+        tensor: The `TensorProto`.
+
+    Raises:
+        ServingError: `InvalidRequest` or `TooLarge`.
+    """
+    shape = tuple(dim.size for dim in tensor.tensor_shape.dim)
+    if tensor.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise InvalidRequest(f"tensor parsing error: {name}")
+    # Before the array is built: a shape alone may ask for all the memory.
+    servable.check_shape(name, spec, shape)
+    try:
+        return tf.make_ndarray(tensor)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"tensor parsing error: {name} ({error})") from None
+
+
+def array_to_proto(array: np.ndarray):
+    """Returns the `TensorProto` of an array.
+
+    Args:
+        array: Numbers, or bytes in an object array.
+    """
+    if array.dtype == object:
+        return tf.make_tensor_proto(array.tolist(), tf.string, array.shape)
+    return tf.make_tensor_proto(array)

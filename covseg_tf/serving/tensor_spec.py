@@ -1,0 +1,65 @@
+"""One input or output of a signature."""
+
+import dataclasses
+
+import numpy as np
+
+_NUMPY = {
+    "DT_FLOAT": np.float32,
+    "DT_DOUBLE": np.float64,
+    "DT_INT32": np.int32,
+    "DT_UINT8": np.uint8,
+    "DT_INT8": np.int8,
+    "DT_INT16": np.int16,
+    "DT_INT64": np.int64,
+    "DT_UINT32": np.uint32,
+    "DT_UINT64": np.uint64,
+    "DT_BOOL": np.bool_,
+    "DT_STRING": np.object_,
+}
+_SHORT = {"DT_HALF": "half", "DT_BFLOAT16": "bfloat16"}
+
+
+@dataclasses.dataclass(frozen=True)
+class TensorSpec:
+    """Type and shape of a tensor, as a SavedModel's signature states them.
+
+    Attributes:
+        dtype: TensorFlow's name, for example `"DT_FLOAT"` or `"DT_STRING"`.
+        shape: Sizes, -1 where any will do; `None` for an unknown rank.
+        name: Name of the tensor in the graph.
+    """
+
+    dtype: str
+    shape: tuple[int, ...] | None
+    name: str = ""
+
+    @property
+    def numpy_dtype(self) -> type | None:
+        """The NumPy type that holds it; `None` if there is none."""
+        return _NUMPY.get(self.dtype)
+
+    @property
+    def short_dtype(self) -> str:
+        """The type as error messages name it, for example `"float"`."""
+        short = self.dtype.removeprefix("DT_").lower()
+        return _SHORT.get(self.dtype, short)
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Returns whether a tensor of `shape` may stand here."""
+        if self.shape is None:
+            return True
+        pairs = zip(self.shape, shape, strict=False)
+        return len(shape) == len(self.shape) and all(a in (-1, b) for a, b in pairs)
+
+    def to_json(self) -> dict:
+        """Returns TensorFlow's `TensorInfo` as JSON."""
+        sizes = [] if self.shape is None else self.shape
+        return {
+            "dtype": self.dtype,
+            "tensor_shape": {
+                "dim": [{"size": str(size), "name": ""} for size in sizes],
+                "unknown_rank": self.shape is None,
+            },
+            "name": self.name,
+        }
