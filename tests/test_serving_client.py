@@ -206,15 +206,20 @@ def test_nobody_there(kind):
 
 @pytest.mark.parametrize("kind", ["rest", "grpc"])
 def test_deadline(kind):
+    calls = []
+
+    def wait():
+        calls.append(1)
+        time.sleep(0.6)
+
     repository = ModelRepository()
-    repository.add(helpers.constant_servable(wait=lambda: time.sleep(0.6)))
+    repository.add(helpers.constant_servable(wait=wait))
     with EmbeddedServer(repository, ServerOptions(port=0, grpc_port=0)) as server:
         url = server.url if kind == "rest" else server.grpc_url
         with Client(url, "tiny", timeout=0.2) as client:
-            start = time.perf_counter()
             with pytest.raises(DeadlineExceeded):
                 client.predict([phantom()])
-            assert time.perf_counter() - start < 0.55  # not tried again
+            assert len(calls) == 1  # not tried again
 
 
 OK = (200, {}, b'{"model_version_status": [{"version": "3", "state": "AVAILABLE"}]}')

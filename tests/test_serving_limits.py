@@ -117,7 +117,7 @@ def test_busy_is_503_and_the_rest_still_answers():
             assert answer.headers["Retry-After"] == "1"
             assert "busy" in answer.json()["error"]
             # The loop is free while the threads are not.
-            assert served.get("/healthz").elapsed.total_seconds() < 1
+            assert served.get("/healthz").status_code == 200
             assert served.get("/v1/models/tiny").status_code == 200
             gate.set()
             assert [job.result().status_code for job in waiting] == [200, 200]
