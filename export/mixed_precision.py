@@ -4,9 +4,10 @@
     python export/mixed_precision.py MODEL.keras --data DIR --max-dice-loss 0.005 \
         --out BUNDLE [--images 48] [--report sensitivity.json]
 
-DIR has the layout of the COVID-QU-Ex download. 200 of its Train images calibrate,
-others rank the layers and stop the search; Val is looked at once, for the figures
-of the card. Time: a minute on 2 CPU cores with 48 images, the report included.
+DIR is a data set that `covseg data check` knows. 200 of its training images
+calibrate, others rank the layers and stop the search. The bundle's card holds no
+scores: `export/check_parity.py` measures them.
+Time: a minute on 2 CPU cores with 48 images, the report included.
 """
 
 import argparse
@@ -17,13 +18,13 @@ import sys
 
 import numpy as np
 
-from covseg_tf.data import load_sample, read_covid_qu_ex
+from covseg_tf.data import load_sample
 from covseg_tf.deploy.bundle import write_bundle
+from covseg_tf.deploy.calibration import read_training_samples
 from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.mixed_precision import quantize_mixed_precision
-from covseg_tf.deploy.sensitivity import image_dice, layer_sensitivity, predict_maps
+from covseg_tf.deploy.sensitivity import layer_sensitivity
 from covseg_tf.deploy.tflite import export_tflite
-from covseg_tf.edge import Segmenter
 
 CALIBRATION = 200
 CARD = """# Model card: {name}
@@ -31,16 +32,11 @@ CARD = """# Model card: {name}
 **Research use only. Not a medical device; not for diagnosis.**
 
 Quantized from `{model}` to int8 with {kept} in float; bound: {bound} Dice.
-Calibrated on {calibration} Train images, searched on {search} other Train images:
+Calibrated on {calibration} training images, searched on {search} other training images:
 
     {steps}
 
-"""
-FIGURES = """On {images} Val images, float file and this file (mean Dice over images
-whose mask is not empty, threshold 0.5):
-
-    lung       {float_dice[lung]:.4f}  {dice[lung]:.4f}
-    infection  {float_dice[infection]:.4f}  {dice[infection]:.4f}
+Not measured: run `export/check_parity.py` before you rely on it.
 """
 
 
@@ -56,7 +52,7 @@ def main(arguments=None):
 
 
 def run(options):
-    samples = read_covid_qu_ex(options.data, "Train")
+    samples = read_training_samples(options.data)
     model, spec = load_network(options.model)
     float_file = export_tflite(model, spec, quantize="float32")
     picked, search = split(samples, options.images)
@@ -66,12 +62,10 @@ def run(options):
     result = quantize_mixed_precision(*arguments, options.max_dice_loss)
     print(result.to_text())
     print_doubt(result)
-    metrics = final_figures(options.data, float_file, result.model, spec)
     if options.report:
         rows = result.sensitivity or layer_sensitivity(*arguments)
         write_report(options.report, result, rows)
-    write(options, result, spec, metrics, len(pixels), len(images))
-    print("\n" + FIGURES.format(**metrics))
+    write(options, result, spec, len(pixels), len(images))
     print(f"Bundle: {options.out}   {len(result.model) / 2**20:.2f} MiB")
 
 
@@ -106,7 +100,7 @@ def split(samples, images):
     """Spread over the list, which is sorted by finding, and without overlap."""
     count = len(samples)
     if count < 5:
-        raise ValueError(f"--data: {count} Train images are too few; 250 are good.")
+        raise ValueError(f"--data: {count} training images are too few; 250 are good.")
     calibrate = min(CALIBRATION, count * 4 // 5)
     order = np.unique(np.linspace(0, count - 1, calibrate, dtype=int))
     rest = np.setdiff1d(np.arange(count), order)
@@ -129,22 +123,6 @@ def print_doubt(result):
         )
 
 
-def final_figures(root, float_file, mixed, spec):
-    images, masks = read(read_covid_qu_ex(root, "Val"), spec)
-    before = image_dice(predict_maps(float_file, spec, images), masks)
-    segmenter = Segmenter.from_bytes(mixed, spec)
-    levels = [segmenter.run(pixels) for pixels in images]
-    maps = {k: np.stack([x[k] for x in levels]) / np.float32(256) for k in before}
-    after = image_dice(maps, masks)
-    return {
-        "split": "COVID-QU-Ex Val",
-        "images": len(images),
-        "protocol": "mean Dice, images whose mask is not empty, threshold 0.5",
-        "dice": {flow: float(dice.mean()) for flow, dice in after.items()},
-        "float_dice": {flow: float(dice.mean()) for flow, dice in before.items()},
-    }
-
-
 def write_report(path, result, rows):
     report = {
         "max_dice_loss": result.max_dice_loss,
@@ -156,7 +134,7 @@ def write_report(path, result, rows):
     path.write_text(json.dumps(report, indent=2) + "\n")
 
 
-def write(options, result, spec, metrics, calibration, search):
+def write(options, result, spec, calibration, search):
     kept = ", ".join(f"`{layer}`" for layer in result.kept_float) or "no layer"
     card = CARD.format(
         name=options.out.name,
@@ -176,8 +154,7 @@ def write(options, result, spec, metrics, calibration, search):
         "max_dice_loss": result.max_dice_loss,
         "source": options.model.name,
     }
-    card += FIGURES.format(**metrics)
-    write_bundle(options.out, result.model, spec, metrics, card, export=export)
+    write_bundle(options.out, result.model, spec, {}, card, export=export)
 
 
 if __name__ == "__main__":

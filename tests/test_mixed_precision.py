@@ -323,10 +323,10 @@ def test_the_command_makes_a_bundle(
     words = [str(word) for word in words]
     assert COMMAND["main"]([*words, str(tmp_path / "tiny")]) == 0
     output = capsys.readouterr().out
-    assert "On 12 Val images" in output
     assert "follows chance" not in output
     bundle = load_bundle(tmp_path / "tiny")
-    assert bundle.metrics["images"] == 12
+    assert bundle.export["calibration_images"] == 9
+    assert bundle.export["search_images"] == 3
     assert Segmenter(bundle).predict(draw_phantom(0).image).lung.shape == (512, 512)
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["kept_float"] == []
@@ -344,5 +344,5 @@ def test_calibration_and_search_never_share_an_image():
         picked, search = COMMAND["split"](list(range(count)), 48)
         assert (len(picked), len(search)) == sizes
         assert not set(picked) & set(search)
-    with pytest.raises(ValueError, match="4 Train images are too few"):
+    with pytest.raises(ValueError, match="4 training images are too few"):
         COMMAND["split"](list(range(4)), 48)

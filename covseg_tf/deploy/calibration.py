@@ -1,39 +1,58 @@
-"""Images to calibrate on."""
+"""Images of a data set's training split, for exporters that calibrate or train."""
 
 import pathlib
 
 import numpy as np
 
-from covseg_tf.data import list_splits, load_sample, read_samples
+from covseg_tf.data import Sample, list_splits, load_sample, read_samples
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
 
-def read_calibration(
-    root: str | pathlib.Path, spec: PreprocessingSpec, images: int = 200
-) -> list[np.ndarray]:
-    """Reads images at equal steps through a data set's training split.
+def read_training_samples(
+    root: str | pathlib.Path, images: int | None = None
+) -> list[Sample]:
+    """Lists samples of the training split, at equal steps through it.
 
     The share of every finding is then that of the training images.
 
     Args:
         root: The data set's folder, in any layout of `read_samples`; if it comes
             with splits, `"Train"` or `"train"` is read.
+        images: How many, if there are so many; `None` (default) for all.
+
+    Raises:
+        ValueError: If the layout is not known, it has splits but none to train, or
+            `images` is below 1.
+    """
+    if images is not None and images < 1:
+        raise ValueError(f"`images` must be at least 1. Received: {images}")
+    splits = list_splits(root)
+    split = next((s for s in splits if s.lower() == "train"), None)
+    if splits and split is None:
+        raise ValueError(
+            f"{root}: has no split to train on, and no other may be used. It has: "
+            f"{', '.join(splits)}."
+        )
+    samples = read_samples(root, split)
+    count = min(images or len(samples), len(samples))
+    return [samples[i * len(samples) // count] for i in range(count)]
+
+
+def read_calibration(
+    root: str | pathlib.Path, spec: PreprocessingSpec, images: int = 200
+) -> list[np.ndarray]:
+    """Reads training images to calibrate on.
+
+    Args:
+        root: As for `read_training_samples`.
         spec: The preprocessing.
-        images: About how many.
+        images: How many, if there are so many. Defaults to 200.
 
     Returns:
         uint8 `(height, width)` images, prepared.
 
     Raises:
-        ValueError: If the layout is not known, or it has splits but none to train.
+        ValueError: As `read_training_samples`.
     """
-    splits = list_splits(root)
-    split = next((s for s in splits if s.lower() == "train"), None)
-    if splits and split is None:
-        raise ValueError(
-            f"{root}: has no split to train, and others must not calibrate. It has: "
-            f"{', '.join(splits)}."
-        )
-    samples = read_samples(root, split)
-    picked = samples[:: max(1, len(samples) // images)]
-    return [load_sample(sample, spec)[0] for sample in picked]
+    samples = read_training_samples(root, images)
+    return [load_sample(sample, spec)[0] for sample in samples]

@@ -1,0 +1,100 @@
+#!/usr/bin/env python
+"""Turn a trained network into an int8 bundle by quantization-aware training.
+
+    python export/quantization_aware.py MODEL.keras --data DIR --out BUNDLE \\
+        [--epochs 1] [--images 800] [--keras TUNED.keras]
+
+DIR is a data set that `covseg data check` knows. The network trains on --images of
+its training images for --epochs, while every weight and activation is rounded to 8
+bits. --keras keeps the trained float network too. The bundle's card holds no scores:
+`export/check_parity.py` measures them. Needs covseg-tf[quant].
+Time: 4 minutes on 2 CPU cores for 2,518 images of 256x256.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from covseg_tf.deploy.bundle import write_bundle
+from covseg_tf.deploy.fine_tuning import training_batches
+from covseg_tf.deploy.load_network import load_network
+from covseg_tf.deploy.quantization_aware import train_quantization_aware
+
+CARD = """# Model card: {name}
+
+**Research use only. Not a medical device; not for diagnosis.**
+
+`{source}` in full-integer TFLite by quantization-aware training: {epochs} epoch(s) of
+{batches} batches of {batch_size} training images, learning rate {learning_rate},
+{teacher_share:.0%} of the loss against the float network's own maps.
+Not measured: run `export/check_parity.py` before you rely on it.
+"""
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
+    parser.add_argument("--data", required=True, type=pathlib.Path, metavar="DIR")
+    parser.add_argument("--out", required=True, type=pathlib.Path, help="the bundle")
+    parser.add_argument("--keras", type=pathlib.Path, help="the trained float network")
+    parser.add_argument("--images", type=int, help="of the training images (all)")
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1e-5)
+    parser.add_argument("--teacher-share", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def check(options):
+    for name in ("out", "keras"):
+        path = getattr(options, name)
+        if path is not None and path.exists():
+            raise ValueError(f"{path}: already there; give another --{name}.")
+    if options.keras and options.keras.suffix != ".keras":
+        raise ValueError(f"{options.keras}: must end in .keras.")
+
+
+def train(options):
+    model, spec = load_network(options.model)
+    batches = training_batches(
+        options.data, spec, options.images, options.batch_size, options.seed
+    )
+    result = train_quantization_aware(
+        model,
+        spec,
+        batches,
+        options.epochs,
+        options.learning_rate,
+        options.teacher_share,
+    )
+    return result, spec, len(batches)
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    try:
+        check(options)
+        result, spec, batches = train(options)
+    except ValueError as error:
+        print(f"quantization_aware.py: {error}", file=sys.stderr)
+        return 2
+    names = ("epochs", "batch_size", "learning_rate", "teacher_share", "seed")
+    export = {name: getattr(options, name) for name in names}
+    export |= {"source": options.model.name, "batches": batches}
+    write_bundle(
+        options.out,
+        result.tflite,
+        spec,
+        metrics={},
+        model_card=CARD.format(name=options.out.name, **export),
+        export={"quantize": "quantization_aware", **export},
+    )
+    if options.keras:
+        result.model.save(options.keras)
+    print(f"Bundle: {options.out}   {len(result.tflite) / 2**20:.2f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
