@@ -293,7 +293,8 @@ def main(arguments=None):
     path = options.out / "ablation.md"
     findings = options.rows / "findings.md"
     if findings.is_file():  # what was learnt, in words
-        text += "\n" + findings.read_text("utf-8")
+        # It lies one folder deeper than the page; its links go along.
+        text += "\n" + findings.read_text("utf-8").replace("](../", "](")
     path.write_text(text, "utf-8")
     print(path)
     return 0

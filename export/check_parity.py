@@ -8,7 +8,7 @@ every image of the split: largest and mean difference of a probability, and Dice
 both flows. Then operators, XNNPACK's share, size, latency on 1 and 2 threads and
 peak memory, each measured in a process of its own, all artifacts in turn so that
 drift hits all alike; the median round counts. Prints a table; --json FILE writes
-everything. Exit code 1 if an artifact is past the tolerance.
+everything. Exit code 1 if an artifact is past the tolerance, 2 for bad input.
 Time: 30 seconds an artifact, for 429 images on 2 CPU cores.
 """
 
@@ -31,6 +31,7 @@ from covseg_tf.deploy import (
     parity_table,
     saved_model_predictor,
 )
+from covseg_tf.deploy.command import check_target, run_command, write_whole
 
 
 def parse(arguments):
@@ -54,7 +55,7 @@ def parse(arguments):
 
 def read_planes(options, spec):
     samples = read_samples(options.data, options.split)
-    if options.limit:
+    if options.limit is not None:
         samples = samples[:: max(1, len(samples) // options.limit)][: options.limit]
     pixels, lungs, infections = zip(
         *(load_sample(sample, spec) for sample in samples), strict=True
@@ -72,7 +73,9 @@ def compare(artifact, reference, pixels, masks, options):
     flows = check_parity(
         reference, predictor, pixels, {flow: masks[flow] for flow in predictor.flows}
     )
-    name = pathlib.Path(artifact).name if form != "saved_model" else artifact
+    path = pathlib.Path(artifact)
+    # A servable's last part is but its version.
+    name = f"{path.parent.name}/{path.name}" if form == "saved_model" else path.name
     return ParityReport(name, form, size, flows, operators, ())
 
 
@@ -96,21 +99,28 @@ def measure_all(reports, options):
     ]
 
 
-def main(arguments=None):
-    options = parse(arguments)
-    try:
-        if options.json and options.json.exists():
-            raise ValueError(f"{options.json}: already there; give another --json.")
-        reference = load_predictor(options.model)
-        pixels, masks = read_planes(options, reference.spec)
-        reports = [
-            compare(artifact, reference, pixels, masks, options)
-            for artifact in options.artifacts
-        ]
-        reports = measure_all(reports, options)
-    except ValueError as error:
-        print(f"check_parity.py: {error}", file=sys.stderr)
-        return 2
+def check(options):
+    if options.json:
+        check_target(options.json, "--json")
+    counts = {"--rounds": options.rounds, "--runs": options.runs}
+    counts |= {"--limit": options.limit} if options.limit is not None else {}
+    counts |= {f"--threads {n}": n for n in options.threads}
+    for flag, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{flag} must be at least 1. Received: {value}")
+
+
+def run(options):
+    check(options)
+    reference = load_predictor(options.model)
+    for artifact in options.artifacts:
+        load_predictor(artifact)  # before the minutes of work
+    pixels, masks = read_planes(options, reference.spec)
+    reports = [
+        compare(artifact, reference, pixels, masks, options)
+        for artifact in options.artifacts
+    ]
+    reports = measure_all(reports, options)
     print(parity_table(reports))
     if options.json:
         document = {
@@ -119,7 +129,7 @@ def main(arguments=None):
             "images": len(pixels),
             "artifacts": [report.to_dict() for report in reports],
         }
-        options.json.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+        write_whole(options.json, (json.dumps(document, indent=2) + "\n").encode())
     faults = [
         line
         for report in reports
@@ -128,6 +138,10 @@ def main(arguments=None):
     for line in faults:
         print(f"check_parity.py: {line}", file=sys.stderr)
     return 1 if faults else 0
+
+
+def main(arguments=None):
+    return run_command("check_parity.py", run, parse(arguments))
 
 
 if __name__ == "__main__":

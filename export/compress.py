@@ -19,6 +19,7 @@ import sys
 
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_calibration
+from covseg_tf.deploy.command import check_target, run_command
 from covseg_tf.deploy.compression import cluster, compressed_size, prune
 from covseg_tf.deploy.fine_tuning import training_batches
 from covseg_tf.deploy.load_network import load_network
@@ -41,8 +42,8 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=pathlib.Path, help="a .keras file")
     parser.add_argument("--method", required=True, choices=("prune", "cluster"))
-    parser.add_argument("--sparsity", type=float, default=0.5, help="of prune")
-    parser.add_argument("--clusters", type=int, default=16, help="of cluster")
+    parser.add_argument("--sparsity", type=float, help="of prune (0.5)")
+    parser.add_argument("--clusters", type=int, help="of cluster (16)")
     parser.add_argument("--data", required=True, type=pathlib.Path, metavar="DIR")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="the bundle")
     parser.add_argument("--keras", type=pathlib.Path, help="the compressed network")
@@ -63,12 +64,17 @@ def parse(arguments):
 
 
 def check(options):
-    for name in ("out", "keras"):
-        path = getattr(options, name)
-        if path is not None and path.exists():
-            raise ValueError(f"{path}: already there; give another --{name}.")
-    if options.keras and options.keras.suffix != ".keras":
-        raise ValueError(f"{options.keras}: must end in .keras.")
+    check_target(options.out)
+    pruned = options.method == "prune"
+    if (options.clusters if pruned else options.sparsity) is not None:
+        flag = "--clusters" if pruned else "--sparsity"
+        raise ValueError(f"{flag} is not for --method {options.method}.")
+    if options.sparsity is None:
+        options.sparsity = 0.5
+    if options.clusters is None:
+        options.clusters = 16
+    if options.keras:
+        check_target(options.keras, "--keras", ".keras")
 
 
 def compress(options):
@@ -107,22 +113,21 @@ def described(options, result, tflite, batches):
     }
 
 
-def main(arguments=None):
-    options = parse(arguments)
-    try:
-        check(options)
-        result, tflite, spec, batches = compress(options)
-    except ValueError as error:
-        print(f"compress.py: {error}", file=sys.stderr)
-        return 2
+def run(options):
+    check(options)
+    result, tflite, spec, batches = compress(options)
     export = described(options, result, tflite, batches)
     card = CARD.format(name=options.out.name, **export)
     write_bundle(options.out, tflite, spec, {}, card, export=export)
     if options.keras:
+        options.keras.parent.mkdir(parents=True, exist_ok=True)
         result.model.save(options.keras)
     sizes = f"{export['bytes']} bytes, {export['gzip_bytes']} after gzip -9"
     print(f"Bundle: {options.out}   {sizes}")
-    return 0
+
+
+def main(arguments=None):
+    return run_command("compress.py", run, parse(arguments))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,10 @@ import numpy as np
 from covseg_tf.data import load_sample
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_training_samples
+from covseg_tf.deploy.command import check_target, run_command, write_whole
 from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.mixed_precision import quantize_mixed_precision
-from covseg_tf.deploy.sensitivity import layer_sensitivity
+from covseg_tf.deploy.sensitivity import layer_sensitivity, to_text
 from covseg_tf.deploy.tflite import export_tflite
 
 CALIBRATION = 200
@@ -40,18 +41,8 @@ Not measured: run `export/check_parity.py` before you rely on it.
 """
 
 
-def main(arguments=None):
-    options = parse(arguments)
-    try:
-        check_targets(options)
-        run(options)
-    except ValueError as error:
-        print(f"mixed_precision.py: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 def run(options):
+    check(options)
     samples = read_training_samples(options.data)
     model, spec = load_network(options.model)
     float_file = export_tflite(model, spec, quantize="float32")
@@ -64,6 +55,7 @@ def run(options):
     print_doubt(result)
     if options.report:
         rows = result.sensitivity or layer_sensitivity(*arguments)
+        print("\n" + to_text(rows[:10]) + "\n")
         write_report(options.report, result, rows)
     write(options, result, spec, len(pixels), len(images))
     print(f"Bundle: {options.out}   {len(result.model) / 2**20:.2f} MiB")
@@ -80,14 +72,10 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
-def check_targets(options):
-    """Before the minute of work, not after it."""
-    for name in ("out", "report"):
-        path = getattr(options, name)
-        if path is not None and path.exists():
-            raise ValueError(f"{path}: already there; give another --{name}.")
-    if options.report and not options.report.parent.is_dir():
-        raise ValueError(f"{options.report.parent}: no such folder for --report.")
+def check(options):
+    check_target(options.out)
+    if options.report:
+        check_target(options.report, "--report")
     if not options.max_dice_loss >= 0:
         raise ValueError(
             f"--max-dice-loss must be 0 or more. Received: {options.max_dice_loss}"
@@ -131,7 +119,7 @@ def write_report(path, result, rows):
         "steps": [dataclasses.asdict(step) for step in result.steps],
         "sensitivity": [dataclasses.asdict(row) for row in rows],
     }
-    path.write_text(json.dumps(report, indent=2) + "\n")
+    write_whole(path, (json.dumps(report, indent=2) + "\n").encode())
 
 
 def write(options, result, spec, calibration, search):
@@ -155,6 +143,10 @@ def write(options, result, spec, calibration, search):
         "source": options.model.name,
     }
     write_bundle(options.out, result.model, spec, {}, card, export=export)
+
+
+def main(arguments=None):
+    return run_command("mixed_precision.py", run, parse(arguments))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import pathlib
 import sys
 
 from covseg_tf.deploy.bundle import write_bundle
+from covseg_tf.deploy.command import check_target, run_command
 from covseg_tf.deploy.fine_tuning import training_batches
 from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.quantization_aware import train_quantization_aware
@@ -47,12 +48,9 @@ def parse(arguments):
 
 
 def check(options):
-    for name in ("out", "keras"):
-        path = getattr(options, name)
-        if path is not None and path.exists():
-            raise ValueError(f"{path}: already there; give another --{name}.")
-    if options.keras and options.keras.suffix != ".keras":
-        raise ValueError(f"{options.keras}: must end in .keras.")
+    check_target(options.out)
+    if options.keras:
+        check_target(options.keras, "--keras", ".keras")
 
 
 def train(options):
@@ -71,14 +69,9 @@ def train(options):
     return result, spec, len(batches)
 
 
-def main(arguments=None):
-    options = parse(arguments)
-    try:
-        check(options)
-        result, spec, batches = train(options)
-    except ValueError as error:
-        print(f"quantization_aware.py: {error}", file=sys.stderr)
-        return 2
+def run(options):
+    check(options)
+    result, spec, batches = train(options)
     names = ("epochs", "batch_size", "learning_rate", "teacher_share", "seed")
     export = {name: getattr(options, name) for name in names}
     export |= {"source": options.model.name, "batches": batches}
@@ -91,9 +84,13 @@ def main(arguments=None):
         export={"quantize": "quantization_aware", **export},
     )
     if options.keras:
+        options.keras.parent.mkdir(parents=True, exist_ok=True)
         result.model.save(options.keras)
     print(f"Bundle: {options.out}   {len(result.tflite) / 2**20:.2f} MiB")
-    return 0
+
+
+def main(arguments=None):
+    return run_command("quantization_aware.py", run, parse(arguments))
 
 
 if __name__ == "__main__":

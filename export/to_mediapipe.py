@@ -12,26 +12,27 @@ import pathlib
 import sys
 
 from covseg_tf.deploy import export_mediapipe, load_network, read_calibration
-from covseg_tf.deploy.tflite import save_tflite
+from covseg_tf.deploy.command import check_target, run_command, write_whole
 
 
-def main(arguments=None):
+def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", type=pathlib.Path, help="a .keras file")
     parser.add_argument("--calibrate", required=True, metavar="DIR")
     parser.add_argument("--out", required=True, type=pathlib.Path)
-    options = parser.parse_args(arguments)
-    try:
-        if options.out.exists():
-            raise ValueError(f"{options.out}: already there; give another --out.")
-        model, spec = load_network(options.model)
-        data = export_mediapipe(model, spec, read_calibration(options.calibrate, spec))
-        save_tflite(data, options.out)
-    except ValueError as error:
-        print(f"to_mediapipe.py: {error}", file=sys.stderr)
-        return 2
+    return parser.parse_args(arguments)
+
+
+def run(options):
+    check_target(options.out, suffix=".tflite")
+    model, spec = load_network(options.model)
+    data = export_mediapipe(model, spec, read_calibration(options.calibrate, spec))
+    write_whole(options.out, data)
     print(f"File: {options.out}   {len(data) / 2**20:.2f} MiB")
-    return 0
+
+
+def main(arguments=None):
+    return run_command("to_mediapipe.py", run, parse(arguments))
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ or with the container, see export/serving. Time: 10 seconds.
 """
 
 import argparse
+import importlib.util
 import pathlib
 import sys
 
 from covseg_tf.deploy import export_saved_model, load_network, write_models_config
+from covseg_tf.deploy.command import check_target, run_command
 
 
 def parse(arguments):
@@ -27,32 +29,33 @@ def parse(arguments):
     return parser.parse_args(arguments)
 
 
+def run(options):
+    check_target(options.out / str(options.version), "--version")
+    model, spec = load_network(options.model)
+    folder = export_saved_model(
+        model,
+        spec,
+        options.out,
+        options.version,
+        options.threshold,
+        warm_up=not options.no_warm_up,
+    )
+    print(f"Servable: {folder}")
+    config = options.out.absolute().parent / "models.config"
+    if config.exists():
+        print(f"{config} is there already and was left alone; add the version.")
+    elif importlib.util.find_spec("tensorflow_serving") is None:
+        print("models.config was not written: it needs tensorflow-serving-api.")
+    else:
+        name, version = options.out.absolute().name, options.version
+        # As the container sees it, with the folder mounted at /models.
+        labels = {options.label: version}
+        write_models_config(config, name, f"/models/{name}", (version,), labels)
+        print(f"Config:   {config}")
+
+
 def main(arguments=None):
-    options = parse(arguments)
-    try:
-        model, spec = load_network(options.model)
-        folder = export_saved_model(
-            model,
-            spec,
-            options.out,
-            options.version,
-            options.threshold,
-            warm_up=not options.no_warm_up,
-        )
-        print(f"Servable: {folder}")
-        config = options.out.parent / "models.config"
-        if config.exists():
-            print(f"{config} is there already and was left alone; add the version.")
-        elif not options.no_warm_up:
-            name, version = options.out.resolve().name, options.version
-            # As the container sees it, with the folder mounted at /models.
-            labels = {options.label: version}
-            write_models_config(config, name, f"/models/{name}", (version,), labels)
-            print(f"Config:   {config}")
-    except ValueError as error:
-        print(f"to_saved_model.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command("to_saved_model.py", run, parse(arguments))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from covseg_tf.deploy import (
     read_calibration,
     write_bundle,
 )
-from covseg_tf.deploy.tflite import INTERFACES, QUANTIZATIONS, save_tflite
+from covseg_tf.deploy.command import check_target, run_command, write_whole
+from covseg_tf.deploy.tflite import INTERFACES, QUANTIZATIONS
 
 CARD = """# Model card: {name}
 
@@ -52,19 +53,25 @@ def parse(arguments):
 
 
 def check(options):
-    if options.out.exists():
-        raise ValueError(f"{options.out}: already there; give another --out.")
-    if options.quantize == "full_integer" and not options.calibrate:
+    check_target(options.out)
+    plain = options.out.suffix == ".tflite"
+    integer = options.quantize == "full_integer"
+    if integer != bool(options.calibrate):
         raise ValueError(
             "--quantize full_integer needs --calibrate DIR, a data set whose training "
-            "images show the range of every tensor."
+            "images show the range of every tensor; the other forms take none."
         )
-    if options.resizable_batch and options.out.suffix != ".tflite":
+    if options.resizable_batch and not plain:
         raise ValueError("--resizable-batch needs an --out that ends in .tflite.")
+    if options.license and plain:
+        raise ValueError("--license goes into a bundle; a plain file holds none.")
     if options.quantizer == "ai_edge" and (
-        options.interface or options.quantize == "float32"
+        options.interface or options.resizable_batch or options.quantize == "float32"
     ):
-        raise ValueError("--quantizer ai_edge takes neither --interface nor float32.")
+        raise ValueError(
+            "--quantizer ai_edge takes neither --interface nor --resizable-batch nor "
+            "float32."
+        )
 
 
 def convert(options, model, spec, images):
@@ -77,24 +84,18 @@ def convert(options, model, spec, images):
     )
 
 
-def main(arguments=None):
-    options = parse(arguments)
-    try:
-        check(options)
-        model, spec = load_network(options.model)
-        integer = options.quantize == "full_integer"
-        images = read_calibration(options.calibrate, spec) if integer else None
-        tflite = convert(options, model, spec, images)
-        if options.out.suffix == ".tflite":
-            save_tflite(tflite, options.out)
-        else:
-            write_as_bundle(options, tflite, spec, images)
-    except ValueError as error:
-        print(f"to_tflite.py: {error}", file=sys.stderr)
-        return 2
-    kind = "File" if options.out.suffix == ".tflite" else "Bundle"
+def run(options):
+    check(options)
+    model, spec = load_network(options.model)
+    images = read_calibration(options.calibrate, spec) if options.calibrate else None
+    tflite = convert(options, model, spec, images)
+    plain = options.out.suffix == ".tflite"
+    if plain:
+        write_whole(options.out, tflite)
+    else:
+        write_as_bundle(options, tflite, spec, images)
+    kind = "File" if plain else "Bundle"
     print(f"{kind}: {options.out}   {len(tflite) / 2**20:.2f} MiB")
-    return 0
 
 
 def write_as_bundle(options, tflite, spec, images):
@@ -126,6 +127,10 @@ def license_of(identifier):
         return {}
     text = f"The weights in this bundle are licensed under {identifier}.\n"
     return {"license": (identifier, text)}
+
+
+def main(arguments=None):
+    return run_command("to_tflite.py", run, parse(arguments))
 
 
 if __name__ == "__main__":

@@ -211,6 +211,29 @@ def test_bundle_is_never_overwritten(tiny_bundle):
     assert load_bundle(tiny_bundle).name == "tiny"
 
 
+def test_an_output_that_is_no_sigmoid_is_refused(tiny_model, phantoms):
+    """Its integers would not be probability times 256, and a device would not know."""
+    import keras
+
+    lung, infection = tiny_model.output["lung"], tiny_model.output["infection"]
+    product = keras.ops.multiply(lung, infection)
+    model = keras.Model(tiny_model.input, {"lung": lung, "infection": product})
+    ramp = np.linspace(0, 255, 64 * 64).reshape(64, 64).astype(np.uint8)
+    calibration = [SPEC.apply(phantoms[0].image), ramp]
+    with pytest.raises(ValueError, match="output infection must be a probability"):
+        export_tflite(model, SPEC, calibration)
+
+
+def test_the_runtime_refuses_other_levels(tiny_bundle, monkeypatch):
+    """The same for a file that came by another way."""
+    from covseg_tf.edge import segmenter
+
+    check = segmenter._has_scale
+    monkeypatch.setattr(segmenter, "_has_scale", lambda t, s: check(t, 1.01 * s))
+    with pytest.raises(ValueError, match="probability times 256"):
+        Segmenter(tiny_bundle)
+
+
 def copy(bundle, folder):
     folder.mkdir()
     for path in bundle.iterdir():

@@ -4,8 +4,10 @@ import importlib.util
 import json
 import pathlib
 
+import keras
 import pytest
 
+from covseg_tf.deploy.command import check_target, write_whole
 from covseg_tf.edge import Segmenter, draw_phantom, load_bundle
 
 EXPORT = pathlib.Path(__file__).resolve().parents[1] / "export"
@@ -61,7 +63,7 @@ def test_to_tflite_with_ai_edge_and_as_a_plain_file(tiny_file, phantom_data, tmp
 
 
 def test_a_servable_its_proof_and_a_broken_one(
-    tiny_file, phantom_data, tmp_path, capsys
+    tiny_model, tiny_file, phantom_data, tmp_path, capsys
 ):
     """Exports, then what check_parity says of a good and of a wrong artifact."""
     assert command("to_saved_model")(tiny_file, "--out", tmp_path / "m" / "tiny") == 0
@@ -85,5 +87,67 @@ def test_a_servable_its_proof_and_a_broken_one(
     assert "export it from this model" in refusal(capsys)
     assert run(tiny_file, servable, *words, 1, "--json", report) == 2
     assert "already there" in refusal(capsys)
-    assert run(tiny_file, servable, *words, 1e-6, "--max-dice-change", -1) == 1
-    assert "Dice changes by +0.0000, allowed -1.0" in capsys.readouterr().err
+
+    # The same network with one bias moved: exit code 1, with both figures.
+    other = keras.models.clone_model(tiny_model)
+    other.set_weights(tiny_model.get_weights())
+    bias = other.get_layer("lung_logits").bias
+    bias.assign(bias + 0.5)
+    other.save(tmp_path / "other.keras")
+    assert run(tmp_path / "other.keras", servable, *words, 1e-6) == 1
+    error = capsys.readouterr().err
+    assert "a lung probability differs by 0.1" in error
+    assert "infection" not in error
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "text"),
+    [
+        ("check_parity", ("F", "missing.tflite", "--data", "D"), "no such model"),
+        ("check_parity", ("F", "xray", "--data", "D", "--rounds", 0), "--rounds must"),
+        ("check_parity", ("F", "xray", "--data", "D", "--limit", -1), "--limit must"),
+        ("check_parity", ("F", "xray", "--data", "D", "--split", "x"), "no split 'x'"),
+        ("to_tflite", ("F", "--quantize", "float32", "--calibrate", "D"), "take none"),
+        ("to_tflite", ("F", "--calibrate", "D", "--resizable-batch"), ".tflite"),
+        ("to_tflite", ("F", "--calibrate", "/nothing"), "/nothing"),
+        ("to_onnx", ("F",), "ends in .onnx"),
+        ("to_mediapipe", ("F", "--calibrate", "D"), "ends in .tflite"),
+        ("to_saved_model", ("F", "--version", 0), "at least 1"),
+        ("to_saved_model", ("broken",), "cannot load"),
+        ("quantization_aware", ("F", "--data", "D", "--batch-size", 0), "batch_size"),
+        (
+            "compress",
+            ("F", "--data", "D", "--method", "cluster", "--sparsity", 0.5),
+            "is",
+        ),
+        ("mixed_precision", ("F", "--data", "D", "--max-dice-loss", -1), "0 or more"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    tiny_file, phantom_data, tmp_path, capsys, name, words, text
+):
+    broken = tmp_path / "broken.keras"
+    broken.write_bytes(tiny_file.read_bytes()[:5000])
+    places = {"F": tiny_file, "D": phantom_data, "broken": broken}
+    words = [places.get(word, word) for word in words]
+    if name != "check_parity":
+        words += ["--out", tmp_path / "out"]
+    assert command(name)(*words) == 2
+    assert text in refusal(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.keras"]
+
+
+def test_targets_are_refused_before_the_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="already there; give another --out"):
+        check_target(tmp_path / "file")
+    with pytest.raises(ValueError, match="is no folder that can be written to"):
+        check_target(tmp_path / "file" / "below")
+    with pytest.raises(ValueError, match=r"ends in .json for --json"):
+        check_target(tmp_path / "a.txt", "--json", ".json")
+    check_target(tmp_path / "new" / "deep" / "a.json", "--json", ".json")
+    write_whole(tmp_path / "new" / "a", b"1")
+    with pytest.raises(ValueError, match="not overwritten"):
+        write_whole(tmp_path / "new" / "a", b"2")
+    assert (tmp_path / "new" / "a").read_bytes() == b"1"
+    assert len(list((tmp_path / "new").iterdir())) == 1

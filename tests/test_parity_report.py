@@ -111,6 +111,22 @@ def test_what_an_artifact_is(tiny_bundle, tiny_servable, tiny_model, tmp_path):
     assert layers["RegionFusionAttention"] == 4
 
 
+@pytest.mark.parametrize("name", ["x.tflite", "x.onnx", "x.keras", "nothing"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_what_is_no_artifact(tmp_path, name, exists):
+    if exists:
+        (tmp_path / name).write_bytes(b"no model" * 10)
+    with pytest.raises(ValueError, match=name):
+        describe_artifact(tmp_path / name)
+
+
+def test_a_plain_file_may_be_called_as_a_bundle_names_it(tiny_bundle, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes((tiny_bundle / "model.tflite").read_bytes())
+    assert describe_artifact(path)[0] == "tflite"
+    assert describe_artifact(tiny_bundle / "model.tflite")[0] == "bundle"
+
+
 def test_onnx_is_the_model(tiny_model, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     path = export_onnx(tiny_model, SPEC, tmp_path / "tiny.onnx")

@@ -3,6 +3,8 @@
 import collections
 import pathlib
 
+from covseg_tf.deploy.load_network import read_keras
+from covseg_tf.deploy.load_predictor import is_bundle, load_predictor
 from covseg_tf.deploy.tflite_file import operator_names
 from covseg_tf.edge.bundle import bundled_models, load_bundle
 
@@ -19,19 +21,20 @@ def describe_artifact(model: str | pathlib.Path) -> tuple[str, int, dict[str, in
         to how often it occurs, for Keras from layer class.
 
     Raises:
-        ValueError: If a bundle is damaged.
+        ValueError: As `load_predictor`.
     """
-    path = bundled_models().get(str(model), pathlib.Path(model))
-    if path.suffix == ".tflite" and path.name != "model.tflite":
+    load_predictor(model)  # refuses what is missing or damaged, in clear words
+    path = pathlib.Path(model)
+    if str(model) in bundled_models() or is_bundle(path):
+        bundle = load_bundle(model)
+        return "bundle", _size(bundle.folder), operator_names(bundle.model)
+    if path.suffix == ".tflite":
         return "tflite", _size(path), operator_names(path.read_bytes())
     if path.suffix == ".onnx":
         return "onnx", _size(path), _onnx_operators(path)
     if path.suffix == ".keras":
         return "keras", _size(path), _keras_layers(path)
-    if (path / "saved_model.pb").is_file():
-        return "saved_model", _size(path), _graph_operators(path)
-    bundle = load_bundle(path)
-    return "bundle", _size(bundle.folder), operator_names(bundle.model)
+    return "saved_model", _size(path), _graph_operators(path)
 
 
 def _size(path):
@@ -61,8 +64,6 @@ def _graph_operators(path):
 
 
 def _keras_layers(path):
-    from covseg_tf.deploy.load_network import read_keras
-
     # A layer that an attribute holds as well is listed twice.
     layers = read_keras(path)._flatten_layers(include_self=False)
     found = {id(layer): type(layer).__name__ for layer in layers}

@@ -97,7 +97,7 @@ def write_bundle(
             (draft / name).write_bytes(data)
         draft.chmod(0o755)
         draft.rename(folder)
-    except OSError:
+    except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
     return folder

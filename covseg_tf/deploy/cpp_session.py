@@ -2,6 +2,7 @@
 
 import ctypes
 import pathlib
+import weakref
 
 import numpy as np
 import tensorflow as tf
@@ -34,6 +35,10 @@ class CppSession:
             options, None, str(path).encode(), tags, 1, self._graph, None, self._status
         )
         self._library.TF_DeleteSessionOptions(options)
+        self._free = weakref.finalize(
+            self, _free, self._library, self._session, self._graph, self._status
+        )
+        self._free.atexit = False  # the process ends; TensorFlow may be gone already
         self._check()
         self._inputs, self._outputs = _tensor_names(path, signature)
 
@@ -51,8 +56,20 @@ class CppSession:
             Dict from output name to array.
 
         Raises:
-            ValueError: If TensorFlow refuses the input; with its own message.
+            ValueError: If a name is unknown, or TensorFlow refuses the input; with
+                its own message.
         """
+        unknown = [
+            *(set(inputs) - set(self._inputs)),
+            *(set(outputs) - set(self._outputs)),
+        ]
+        if unknown:
+            raise ValueError(
+                f"The signature takes {sorted(self._inputs)} and gives "
+                f"{sorted(self._outputs)}. Received: {', '.join(unknown)}"
+            )
+        if not self._free.alive:
+            raise ValueError("The session is closed; load the SavedModel again.")
         library = self._library
         feeds = [self._place(self._inputs[name]) for name in inputs]
         fetches = [self._place(self._outputs[name]) for name in outputs]
@@ -82,12 +99,13 @@ class CppSession:
 
     def close(self) -> None:
         """Frees the session; it cannot be run afterwards."""
-        if self._session:
-            self._library.TF_CloseSession(self._session, self._status)
-            self._library.TF_DeleteSession(self._session, self._status)
-            self._library.TF_DeleteGraph(self._graph)
-            self._library.TF_DeleteStatus(self._status)
-            self._session = None
+        self._free()
+
+    def __enter__(self) -> "CppSession":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
 
     def _place(self, tensor_name):
         operation, _, index = tensor_name.partition(":")
@@ -97,6 +115,14 @@ class CppSession:
     def _check(self):
         if self._library.TF_GetCode(self._status):
             raise ValueError(self._library.TF_Message(self._status).decode())
+
+
+def _free(library, session, graph, status):
+    if session:
+        library.TF_CloseSession(session, status)
+        library.TF_DeleteSession(session, status)
+    library.TF_DeleteGraph(graph)
+    library.TF_DeleteStatus(status)
 
 
 class _Output(ctypes.Structure):

@@ -37,8 +37,10 @@ def training_batches(
 
     Raises:
         ValueError: If the layout is not known, it has splits but none to train,
-            `images` is below 1, or there is not one batch.
+            `images` or `batch_size` is below 1, or there is not one batch.
     """
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
     picked = read_training_samples(root, images)
     return make_dataset(picked, spec, batch_size, training=True, seed=seed)
 

@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
-# A 16-bit grey film of 8000 x 8000 fits; a header that claims more is an attack.
-MOST_PIXELS = 1 << 26
+# A film of 5000 x 5000, more than any detector has; a header that claims more is an
+# attack. Decoding such a one takes some hundred megabytes.
+MOST_PIXELS = 25_000_000
 # Fixed-point BT.601 luma, as OpenCV computes it for 8 bit.
 _LUMA, _SHIFT = (4899, 9617, 1868), 14
 
@@ -27,6 +28,7 @@ def decode_images(image_bytes: tf.Tensor, spec: PreprocessingSpec) -> tf.Tensor:
     return tf.map_fn(
         lambda data: _decode(data, spec),
         image_bytes,
+        parallel_iterations=1,  # one decoded film at a time in memory
         fn_output_signature=tf.TensorSpec((spec.height, spec.width), tf.uint8),
     )
 
@@ -42,7 +44,10 @@ def encode_maps(maps: tf.Tensor) -> tf.Tensor:
     """
     levels = tf.cast(tf.round(maps * 255), tf.uint8)
     return tf.map_fn(
-        tf.io.encode_png, levels, fn_output_signature=tf.TensorSpec((), tf.string)
+        tf.io.encode_png,
+        levels,
+        parallel_iterations=1,
+        fn_output_signature=tf.TensorSpec((), tf.string),
     )
 
 
@@ -72,8 +77,7 @@ def _decode(data, spec):
 def _decode_jpeg(data):
     allowed = _check_pixels(tf.cast(tf.io.extract_jpeg_shape(data)[:2], tf.int64))
     with tf.control_dependencies([allowed]):
-        pixels = tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE")
-    return _to_grey(tf.cast(pixels, tf.int32))
+        return _to_grey(tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE"))
 
 
 def _decode_png(data):
@@ -85,7 +89,7 @@ def _decode_png(data):
     return tf.cond(
         is_deep,
         lambda: _to_grey(_stretch(_drop_alpha(tf.io.decode_png(data, 0, tf.uint16)))),
-        lambda: _to_grey(tf.cast(tf.io.decode_png(data), tf.int32)),
+        lambda: _to_grey(tf.io.decode_png(data)),
     )
 
 
@@ -103,18 +107,19 @@ def _drop_alpha(pixels):
 
 
 def _stretch(pixels):
-    levels = tf.cast(pixels, tf.float64)
-    low, high = tf.reduce_min(levels), tf.reduce_max(levels)
-    factor = tf.math.divide_no_nan(tf.constant(255.0, tf.float64), high - low)
-    return tf.cast(tf.round((levels - low) * factor), tf.int32)
+    # float32 holds every 16-bit level; OpenCV's side computes in float64.
+    low = tf.cast(tf.reduce_min(pixels), tf.float32)
+    high = tf.cast(tf.reduce_max(pixels), tf.float32)
+    factor = tf.math.divide_no_nan(255.0, high - low)
+    return tf.cast(tf.round((tf.cast(pixels, tf.float32) - low) * factor), tf.uint8)
 
 
 def _to_grey(pixels):
-    pixels = _drop_alpha(pixels)
-
     def luma():
-        weighted = tf.reduce_sum(pixels[..., :3] * tf.constant(_LUMA), axis=-1)
-        return tf.bitwise.right_shift(weighted + (1 << (_SHIFT - 1)), _SHIFT)
+        # Channel by channel: three times less memory than all at once.
+        total = tf.constant(1 << (_SHIFT - 1))
+        for channel, weight in enumerate(_LUMA):
+            total += tf.cast(pixels[..., channel], tf.int32) * weight
+        return tf.cast(tf.bitwise.right_shift(total, _SHIFT), tf.uint8)
 
-    grey = tf.cond(tf.shape(pixels)[2] == 3, luma, lambda: pixels[..., 0])
-    return tf.cast(grey, tf.uint8)
+    return tf.cond(tf.shape(pixels)[2] >= 3, luma, lambda: pixels[..., 0])

@@ -25,6 +25,11 @@ def load_network(path: str | pathlib.Path) -> tuple[keras.Model, PreprocessingSp
             images of any size.
     """
     model = read_keras(path)
+    if len(getattr(model, "inputs", None) or ()) != 1:
+        raise ValueError(
+            f"{path}: has no single input of its own; build it from keras.Input and "
+            "save it again."
+        )
     if None in model.inputs[0].shape[1:3]:
         raise ValueError(
             f"{path}: takes images of any size; rebuild it with a fixed input shape "

@@ -44,7 +44,7 @@ def load_predictor(model: str | pathlib.Path, threads: int = 1) -> Predictor:
     if threads < 1:
         raise ValueError(f"`threads` must be at least 1. Received: {threads}")
     path = pathlib.Path(model)
-    if str(model) in bundled_models() or _is_bundle(path):
+    if str(model) in bundled_models() or is_bundle(path):
         return _from_bundle(model, threads)
     if not path.exists():
         names = ", ".join(bundled_models())
@@ -62,7 +62,8 @@ def load_predictor(model: str | pathlib.Path, threads: int = 1) -> Predictor:
     raise ValueError(f"{model}: not a model. Expected {_FORMS}.")
 
 
-def _is_bundle(path):
+def is_bundle(path: pathlib.Path) -> bool:
+    """Returns whether a path is a bundle's folder, or its manifest or model."""
     folder = path.parent if path.name in (MANIFEST, "model.tflite") else path
     return (folder / MANIFEST).is_file()
 

@@ -3,6 +3,8 @@
 import importlib
 import pathlib
 
+from covseg_tf.deploy.command import write_whole
+
 
 def serving_protocol(*modules: str) -> list:
     """Returns modules of tensorflow-serving-api.
@@ -66,5 +68,5 @@ def write_models_config(
     if versions:
         config.model_version_policy.specific.versions.extend(versions)
     config.version_labels.update(labels or {})
-    path.write_text(text_format.MessageToString(document), "utf-8")
+    write_whole(path, text_format.MessageToString(document).encode())
     return path

@@ -13,7 +13,7 @@ class ParityReport:
     """One artifact against its Keras model.
 
     Attributes:
-        artifact: Its path as given.
+        artifact: Its name; of a SavedModel, with that of its base folder.
         form: `"tflite"`, `"bundle"`, `"saved_model"`, `"onnx"` or `"keras"`.
         size_bytes: Of the file, or of all of the folder's files.
         flows: Dict from flow to `FlowParity`.

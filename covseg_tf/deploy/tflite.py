@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import pathlib
 import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
@@ -76,22 +75,6 @@ def export_tflite(
     data = convert_network(network, shape, quantize, interface, images)
     check_tflite(data, spec)
     return data
-
-
-def save_tflite(data: bytes, path: str | pathlib.Path) -> None:
-    """Writes the file.
-
-    Args:
-        data: Bytes of a TFLite file.
-        path: Where it goes.
-
-    Raises:
-        ValueError: If the path exists.
-    """
-    path = pathlib.Path(path)
-    if path.exists():
-        raise ValueError(f"{path}: exists and is not overwritten; give another path.")
-    path.write_bytes(data)
 
 
 def check_calibration(

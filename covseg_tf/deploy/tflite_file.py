@@ -43,13 +43,16 @@ def check_tflite(data: bytes, spec: PreprocessingSpec) -> None:
         spec: The preprocessing it was made for.
 
     Raises:
-        ValueError: If an 8-bit activation is always zero, or an integer input is
-            not the grey level (uint8) or the grey level less 128 (int8).
+        ValueError: If an 8-bit activation is always zero, an integer input is not
+            the grey level (uint8) or that less 128 (int8), or an integer output is
+            not the probability times 256, or that less 128.
     """
     check_scales(data)
     from ai_edge_litert.interpreter import Interpreter
 
     runner = Interpreter(model_content=data).get_signature_runner("serve")
+    for name, output in runner.get_output_details().items():
+        _check_output(name, output)
     (image,) = runner.get_input_details().values()
     if np.dtype(image["dtype"]).kind == "f":
         return
@@ -61,6 +64,19 @@ def check_tflite(data: bytes, spec: PreprocessingSpec) -> None:
             "raw pixels are the network's input. The converter found scale "
             f"{scale:.6f} and zero point {zero}, expected {spec.scale:.6f} and "
             f"{expected}."
+        )
+
+
+def _check_output(name, tensor):
+    if np.dtype(tensor["dtype"]).kind == "f":
+        return
+    scale, zero = tensor["quantization"]
+    expected = np.iinfo(tensor["dtype"]).min
+    if zero != expected or not np.isclose(scale, 1 / 256, rtol=1e-6):
+        raise ValueError(
+            f"The output {name} must be a probability times 256, as a sigmoid's is. "
+            f"The converter found scale {scale:.6f} and zero point {zero}; end the "
+            "network in a sigmoid, or export with interface='float32'."
         )
 
 

@@ -143,15 +143,26 @@ class Segmenter:
         for tensor in tensors:
             fits = fits and tensor is not None and tensor["dtype"] in _DTYPES
             fits = fits and tensor["shape"].tolist() == shape
+        scales = (spec.scale, 1 / 256, 1 / 256)
+        fits = fits and all(map(_has_scale, tensors, scales))
         if not fits:
             raise ValueError(
                 f"{self.bundle.folder}: the model must take and give uint8, int8 or "
-                f"float32 {shape} with the outputs lung and infection. Export it with "
-                "covseg_tf.deploy.export_tflite."
+                f"float32 {shape} with the outputs lung and infection; as integers, "
+                "grey levels and probability times 256 (int8: less 128). Export it "
+                "with covseg_tf.deploy.export_tflite."
             )
         name, tensor = next(iter(inputs.items()))
         self._dtype = np.dtype(tensor["dtype"])
         return name
+
+
+def _has_scale(tensor, scale):
+    if np.dtype(tensor["dtype"]).kind == "f":
+        return True
+    found, zero = tensor["quantization"]
+    lowest = np.iinfo(tensor["dtype"]).min
+    return zero == lowest and bool(np.isclose(found, scale, rtol=1e-3))
 
 
 def _to_levels(values):
