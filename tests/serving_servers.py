@@ -7,7 +7,9 @@ import http.server
 import importlib.util
 import json
 import pathlib
+import socket
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -68,7 +70,10 @@ def scripted(*answers):
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
+            if "Content-Length" in headers:
+                self.close_connection = True  # one that lies hangs up
+            else:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
@@ -122,6 +127,49 @@ def image(value=0.5, rows=64):
 def encoded(*instances, **more):
     more = {"signature_name": "encoded_image_to_png"} | more
     return {"instances": list(instances), **more}
+
+
+def wait_for(condition, seconds=10.0):
+    """Asks again and again until it is true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def raw_server(*parts, pause=0.0):
+    """Answers each connection with the parts, a pause before each, then waits.
+
+    Yields its URL and the list of requests' heads it saw.
+    """
+    listener, seen, ended = (
+        socket.create_server(("127.0.0.1", 0)),
+        [],
+        threading.Event(),
+    )
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection = listener.accept()[0]
+                with connection, contextlib.suppress(OSError):
+                    seen.append(connection.recv(65536))
+                    for part in parts:
+                        ended.wait(pause)
+                        connection.sendall(part)
+                    connection.settimeout(5)
+                    connection.recv(1)  # until the other side hangs up
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+    finally:
+        ended.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
 
 
 def benchmark():

@@ -114,6 +114,13 @@ def test_import_directions(part):
         ("import covseg_tf.cli", {"tensorflow", "keras", "numpy", "cv2"}),
         ("import covseg_tf.data", {"tensorflow", "keras", "nibabel", "pydicom"}),
         (
+            "import covseg_tf.deploy",
+            {
+                *("tf_keras", "tensorflow_model_optimization", "ai_edge_quantizer"),
+                *("onnx", "onnxruntime", "tf2onnx", "tensorflow_serving"),
+            },
+        ),
+        (
             "import covseg_tf.serving",
             {"tensorflow", "keras", "starlette", "uvicorn", "grpc", "requests"},
         ),

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import serving_servers as helpers
-from serving_servers import phantom, png, scripted
+from serving_servers import phantom, png, raw_server, scripted
 
 from covseg_tf.edge import PreprocessingSpec, Segmenter
 from covseg_tf.serving import (
@@ -23,9 +23,10 @@ from covseg_tf.serving import (
     TooLarge,
     Unauthorized,
     Unavailable,
+    rest_session,
 )
 
-TOKEN = "a token of thirty-two characters"
+TOKEN = "a-token-of-thirty-two-characters"
 LIMITS = {"max_request_bytes": 2**20, "max_image_pixels": 10**6}
 
 
@@ -251,6 +252,95 @@ def test_never_tries_again_what_stays_wrong(status, error):
         scripted((status, {}, b'{"error": "no"}')) as (url, seen),
         Client(url) as client,
         pytest.raises(error, match=": no$"),
+    ):
+        client.status()
+    assert len(seen) == 1
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(OK[2]), OK[2])
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"
+
+
+@pytest.mark.parametrize("parts", [[HEAD], [HEAD, *[b" "] * 40]], ids=["stall", "drip"])
+def test_the_timeout_is_for_the_whole_answer(parts):
+    with (
+        raw_server(*parts, pause=0.1) as (url, seen),
+        Client(url, timeout=0.4) as client,
+    ):
+        start = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r"whole answer within 0\.4 s"):
+            client.status()
+        assert time.monotonic() - start < 2
+        assert len(seen) == 1  # not tried again
+
+
+def test_an_answer_cut_short_is_tried_again():
+    cut = 200, {"Content-Length": "1000"}, b"{"
+    with scripted(cut, OK) as (url, seen), Client(url) as client:
+        assert client.status() == {3: "AVAILABLE"}
+        assert len(seen) == 2
+
+
+@pytest.mark.parametrize("trusts", [False, True])
+@pytest.mark.parametrize("token", ["sesame", None])
+def test_only_the_token_is_sent(token, trusts, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(rest_session, "is_loopback", lambda host: not trusts)
+    with raw_server(ANSWER) as (url, seen), Client(url, token=token) as client:
+        assert client.status() == {3: "AVAILABLE"}
+        sent = [x for x in seen[0].splitlines() if x.startswith(b"Authorization")]
+    assert sent == ([b"Authorization: Bearer sesame"] if token else [])
+
+
+def test_a_proxy_is_not_asked_for_this_machine(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with scripted(OK) as (url, seen):
+        for base in (url, url.replace("127.0.0.1", "localhost")):
+            with Client(base, retries=0) as client:
+                assert client.status() == {3: "AVAILABLE"}
+        assert len(seen) == 2
+    # Others are asked through it, as the environment says.
+    with (
+        Client("http://model.example", retries=0) as client,
+        pytest.raises(Unavailable, match="ProxyError"),
+    ):
+        client.status()
+
+
+def test_the_connection_is_kept():
+    with scripted(OK) as (url, seen), Client(url) as client:
+        pool = client._transport._session._session.adapters["http://"].poolmanager
+        for _ in range(3):
+            assert client.status() == {3: "AVAILABLE"}
+        assert len(seen) == 3
+        (only,) = [pool.pools[key] for key in pool.pools.keys()]  # noqa: SIM118
+        assert only.num_connections == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"Retry-After": "0"}, b'{"error": "slow down"}'),
+        ({}, b"<html>Too Many Requests"),
+        ({}, b'{"message": "slow down"}'),
+    ],
+)
+def test_too_many_requests_are_tried_again(headers, body):
+    with scripted((429, headers, body), OK) as (url, seen), Client(url) as client:
+        assert client.status() == {3: "AVAILABLE"}
+        assert len(seen) == 2
+
+
+def test_a_model_servers_own_429_is_too_large():
+    answer = 429, {}, b'{"error": "message larger than max"}'
+    with (
+        scripted(answer) as (url, seen),
+        Client(url) as client,
+        pytest.raises(TooLarge, match="larger than max"),
     ):
         client.status()
     assert len(seen) == 1

@@ -1,10 +1,14 @@
 """The gRPC server against tensorflow-serving-api's own stubs."""
 
+import contextlib
+import threading
+import time
+
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from serving_servers import constant_servable, phantom, png
+from serving_servers import Served, constant_servable, phantom, png, wait_for
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -15,7 +19,13 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from covseg_tf.serving import EmbeddedServer, ModelRepository, ServerOptions
+from covseg_tf.serving import (
+    Client,
+    EmbeddedServer,
+    ModelRepository,
+    ServerOptions,
+    Unavailable,
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +198,93 @@ def test_reloading_is_unimplemented(channel):
     with pytest.raises(grpc.RpcError) as caught:
         stub.HandleReloadConfigRequest(model_management_pb2.ReloadConfigRequest())
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+TOKEN = "sesame"
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+
+
+@contextlib.contextmanager
+def guarded(**settings):
+    """A server behind a token that has five threads for calls."""
+    repository = ModelRepository()
+    repository.add(constant_servable())
+    options = {"port": 0, "grpc_port": 0, "token": TOKEN, "workers": 1}
+    options |= {"queue_size": 0} | settings
+    with EmbeddedServer(repository, ServerOptions(**options)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def silent_calls(server, count, token=None):
+    """Calls whose message never comes, each over a connection of its own."""
+    end, metadata = threading.Event(), [("authorization", f"Bearer {token}")]
+    address = server.grpc_url.removeprefix("grpc://")
+    with contextlib.ExitStack() as stack:
+        calls = []
+        for number in range(count):
+            options = [("grpc.use_local_subchannel_pool", 1), ("number", number)]
+            channel = stack.enter_context(grpc.insecure_channel(address, options))
+            messages = iter(lambda: end.wait() and None, None)
+            call = channel.stream_unary(PREDICT)
+            sent = metadata if token else []
+            calls.append(call.future(messages, timeout=10, metadata=sent))
+        try:
+            yield calls
+        finally:
+            end.set()
+
+
+def test_silent_calls_without_the_token_block_nobody():
+    with guarded() as server, silent_calls(server, 20) as calls:
+        # Refused though no message came.
+        for call in calls:
+            assert call.code().name == "UNAUTHENTICATED"
+            assert "Send the server's token" in call.details()
+        with Client(server.grpc_url, "tiny", token=TOKEN, retries=0) as client:
+            assert client.status() == {1: "AVAILABLE"}
+            assert len(client.predict([phantom()])) == 1
+        page = Served(server.url).get(
+            "/monitoring/prometheus/metrics",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+    labels = 'method="predict",model="unknown",status="UNAUTHENTICATED"'
+    assert f'covseg_requests_total{{{labels},transport="grpc"}} 20.0' in page.text
+
+
+def test_a_message_that_does_not_come_ends_its_call():
+    with guarded(request_timeout=0.3) as server:
+        start = time.monotonic()
+        with silent_calls(server, 5, TOKEN) as calls:
+            for call in calls:
+                assert call.code().name == "CANCELLED"
+        assert time.monotonic() - start < 5
+        with Client(server.grpc_url, "tiny", token=TOKEN, timeout=30) as client:
+            assert len(client.predict([phantom()])) == 1
+
+
+def test_calls_beyond_the_threads_are_told_to_come_back():
+    with guarded() as server:
+        client = Client(server.grpc_url, "tiny", token=TOKEN, retries=0)
+
+        def is_refused():
+            try:
+                return not client.status()
+            except Unavailable as error:
+                return "Concurrent RPC limit" in str(error)
+
+        with client, silent_calls(server, 5, TOKEN):
+            wait_for(is_refused)
+        # Their callers are gone, and so are they.
+        with Client(server.grpc_url, "tiny", token=TOKEN) as client:
+            wait_for(client.is_ready)
+
+
+def test_a_call_of_no_message():
+    with guarded() as server:
+        address = server.grpc_url.removeprefix("grpc://")
+        with grpc.insecure_channel(address) as channel:
+            call = channel.stream_unary(PREDICT)
+            metadata = [("authorization", f"Bearer {TOKEN}")]
+            with pytest.raises(grpc.RpcError, match="No message came"):
+                call(iter(()), metadata=metadata, timeout=10)

@@ -4,6 +4,8 @@ import concurrent.futures
 import json
 import socket
 import threading
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,14 +19,21 @@ from serving_servers import (
     image,
     phantom,
     png,
+    wait_for,
 )
 
 from covseg_tf.serving import (
     BundleServable,
     EmbeddedServer,
+    InvalidRequest,
     ModelRepository,
     ServerOptions,
+    TooLarge,
+    json_request,
+    predict_call,
 )
+from covseg_tf.serving.predict_call import predict_json
+from covseg_tf.serving.work_queue import WorkQueue
 
 MEGABYTE = 2**20
 
@@ -100,6 +109,72 @@ def test_ten_thousand_random_strings_leave_no_memory(tiny_bundle):
     assert memory["after_random_bytes"] < memory["before_random_bytes"] + 10
 
 
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"0,"])
+def test_thirty_megabytes_of_nothing_are_never_parsed(part):
+    body = b'{"instances": [' + part * (30 * MEGABYTE // len(part)) + b"0]}"
+    servable = constant_servable(size=256)
+    start = time.perf_counter()
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge, match="lists and objects and [0-9]+ commas"):
+            predict_json(servable, body)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MEGABYTE
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("document", "error", "text"),
+    [
+        ({"instances": [[]] * 100000}, InvalidRequest, "[100000,0] is not"),
+        ({"instances": [{"image": []}] * 9000}, InvalidRequest, "[9000,0] is not"),
+        ({"instances": [image()] * 65}, TooLarge, "65 images, at most 64"),
+        ({"inputs": [[]] * 100000}, InvalidRequest, "[100000,0] is not"),
+        ({"inputs": [image()] * 65}, TooLarge, "65 images, at most 64"),
+        # A row larger than an image, and one of nothing but lists.
+        ({"instances": [[0.5] * 200000]}, InvalidRequest, "[1,200000] is not"),
+        ({"instances": [[[]] * 200000]}, InvalidRequest, "[1,200000,0] is not"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_no_array_is_made_of_what_is_too_large(document, error, text, monkeypatch):
+    made = []
+    monkeypatch.setattr(json_request, "array_from_json", lambda *x: made.append(x))
+    # Counting alone would refuse the 65 images.
+    monkeypatch.setattr(predict_call, "check_body", lambda *x: None)
+    with pytest.raises(error) as caught:
+        predict_json(constant_servable(), json.dumps(document).encode())
+    assert text in str(caught.value)
+    assert not made
+
+
+def test_a_whole_batch_of_numbers_is_not_too_large():
+    body = json.dumps({"instances": [{"image": image()}] * 64}).encode()
+    assert len(json.loads(predict_json(constant_servable(), body))["predictions"]) == 64
+
+
+def test_a_slot_is_held_until_the_work_ends():
+    gate, queue = threading.Event(), WorkQueue(workers=1, waiting=1)
+    try:
+        with queue.slot() as submit:
+            running = submit(gate.wait, 20)
+        with queue.slot() as submit:
+            waiting = submit(gate.wait, 20)
+            waiting.cancel()
+        # The one that could be cancelled is gone, the running one is not.
+        assert (queue.taken, queue.is_stuck, queue.is_full) == (1, True, False)
+        gate.set()
+        assert running.result(20)
+        with queue.slot() as submit:
+            assert submit(int, "7").result(20) == 7
+        assert (queue.taken, queue.is_stuck) == (0, False)
+    finally:
+        gate.set()
+        queue.close()
+
+
 def test_busy_is_503_and_the_rest_still_answers():
     gate = threading.Event()
     repository = ModelRepository()
@@ -128,11 +203,14 @@ def test_a_request_that_takes_too_long_is_504():
     gate = threading.Event()
     repository = ModelRepository()
     repository.add(constant_servable(wait=lambda: gate.wait(20)))
-    options = ServerOptions(port=0, request_timeout=0.1)
+    options = ServerOptions(port=0, workers=1, request_timeout=0.1)
     with EmbeddedServer(repository, options) as server:
         served = Served(server.url)
         text = served.error({"instances": [image()]}, status=504)
+        # Its thread still computes, so the next request would wait in vain.
+        assert served.get("/readyz").status_code == 503
         gate.set()
+        wait_for(lambda: served.get("/readyz").status_code == 200)
     assert "not done within 0.1 s" in text
 
 

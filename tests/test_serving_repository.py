@@ -3,12 +3,15 @@
 import pathlib
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import time
+import zlib
 
 import numpy as np
 import pytest
-from serving_servers import benchmark, jpeg, phantom, png
+from serving_servers import benchmark, jpeg, phantom, png, scripted
 
 from covseg_tf.cli import main
 from covseg_tf.serving import Client, InvalidRequest, ServerOptions, TooLarge
@@ -45,6 +48,37 @@ def test_jpeg_with_a_thumbnail_and_restarts():
     extra = b"\xff\xe1" + (len(small) + 2).to_bytes(2, "big") + small
     data = data[:2] + extra + data[2:]
     assert check_image(data, 128 * 128) == (128, 128)
+
+
+MEGABYTES = 23 * 2**20
+
+
+def test_fill_bytes_are_skipped_at_once():
+    data = jpeg(phantom())
+    start = time.perf_counter()
+    filled = data[:2] + b"\xff" * MEGABYTES + data[2:]
+    assert check_image(filled, 128 * 128) == (128, 128)
+    with pytest.raises(InvalidRequest, match="JPEG file is cut short"):
+        check_image(data[:2] + b"\xff" * MEGABYTES, 128 * 128)
+    assert time.perf_counter() - start < 1
+
+
+def chunk(kind, data=b""):
+    crc = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + crc
+
+
+@pytest.mark.parametrize("encode", [png, jpeg])
+def test_a_file_of_too_many_parts_is_refused(encode):
+    data = encode(phantom())
+    place, part = (33, chunk(b"teXt")) if encode is png else (2, b"\xff\xfe\0\2")
+    some = data[:place] + part * 9000 + data[place:]
+    assert check_image(some, 128 * 128) == (128, 128)
+    many = data[:place] + part * (MEGABYTES // len(part)) + data[place:]
+    start = time.perf_counter()
+    with pytest.raises(InvalidRequest, match="has more than 10000 (chunks|segments)"):
+        check_image(many, 128 * 128)
+    assert time.perf_counter() - start < 1
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +179,13 @@ def test_bad_models_config(base, tmp_path, text, match):
 def test_bad_models(base, tiny_bundle, tmp_path):
     with pytest.raises(ValueError, match="no such model"):
         load("nowhere")
+    with pytest.raises(ValueError, match="no model in this folder") as caught:
+        load(base.parent)
+    for form in ("a bundled name (xray", "bundle.json", "saved_model.pb", "<number>"):
+        assert form in str(caught.value)
+    assert f"Give {base}." in str(caught.value)
+    with pytest.raises(ValueError, match=r"of either\.$"):
+        load(tmp_path)
     with pytest.raises(ValueError, match="one of the two"):
         load()
     with pytest.raises(ValueError, match="one of the two"):
@@ -160,6 +201,11 @@ def test_bad_models(base, tiny_bundle, tmp_path):
     [
         ({"host": "0.0.0.0"}, "open to other machines and needs a token"),
         ({"host": "example.org"}, "needs a token"),
+        ({"token": "abc "}, "`token` must be .* printable ASCII"),
+        ({"token": "two words"}, "without blanks"),
+        ({"token": "\u00fc"}, "without blanks"),
+        ({"token": "a\n"}, "without blanks"),
+        ({"token": ""}, "one or more"),
         ({"port": 70000}, "`port` must be in"),
         ({"grpc_port": -1}, "`grpc_port` must be in"),
         ({"workers": 0}, "`workers` must be at least 1"),
@@ -256,6 +302,22 @@ def test_the_client_needs_neither_tensorflow_nor_a_web_framework():
     )
     assert result.returncode == 0, result.stderr
     assert "pip install 'covseg-tf[serving]'" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("AVAILABLE", 0), ("UNAVAILABLE", 1), ("LOADING", 1)]
+)
+def test_the_health_check_of_the_container(state, code):
+    compose = (EXPORT / "compose.yaml").read_text("utf-8")
+    check = compose.split("- >-\n")[1].split("interval:")[0]
+    body = f'{{"state": "{state}", "status": {{"error_code": "UNAVAILABLE"}}}}'
+    with scripted((200, {}, body.encode())) as (url, seen):
+        port = url.rpartition(":")[2]
+        # YAML folds the lines; HTTP/1.0 ends when the server hangs up.
+        check = " ".join(check.split()).replace("127.0.0.1/8501", f"127.0.0.1/{port}")
+        result = subprocess.run(["bash", "-c", check], timeout=10)
+    assert result.returncode == code
+    assert seen == ["/v1/models/xray"]
 
 
 def test_the_container_gets_what_it_reads():

@@ -193,6 +193,19 @@ def test_status_and_metadata(server):
         ),
         (
             "GET",
+            "/v1/models/tiny/versions/" + "9" * 5000,
+            400,
+            f"Failed to convert version: {'9' * 200}... to numeric.",
+        ),
+        ("GET", f"/v1/models/tiny/versions/{2**63}", 400, "Failed to convert version"),
+        (
+            "GET",
+            f"/v1/models/tiny/versions/{'0' * 100}{2**63 - 1}",
+            404,
+            f"Could not find version {2**63 - 1} of model tiny",
+        ),
+        (
+            "GET",
             "/v1/models/tiny/versions/9/metadata",
             404,
             "Servable not found for request: Specific(tiny, 9)",

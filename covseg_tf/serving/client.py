@@ -28,7 +28,7 @@ class Client:
         model: Name of the model. Defaults to `"xray"`.
         version: Int, a version of it. Defaults to the newest.
         label: A version's label, for example `"stable"`.
-        timeout: Float, seconds for each answer. Defaults to 10.
+        timeout: Float, seconds for each whole answer. Defaults to 10.
         retries: Int, how many times more to try when the server cannot be
             reached or is too busy. Other errors are never tried again.
             Defaults to 3.

@@ -58,7 +58,7 @@ class Unavailable(ServingError):
 
 
 class DeadlineExceeded(ServingError):
-    """The answer did not come in time."""
+    """The whole answer did not come in time."""
 
     code = "DEADLINE_EXCEEDED"
 
@@ -70,7 +70,7 @@ class ServerError(ServingError):
 
 
 # TensorFlow Serving's table, but 413 where it says 429 for RESOURCE_EXHAUSTED:
-# here that code means too large a request, never too many.
+# in REST that code means too large a request, never too many.
 HTTP_STATUS = {
     "CANCELLED": 499,
     "UNKNOWN": 500,

@@ -8,6 +8,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from covseg_tf.serving.grpc_gate import GrpcGate
 from covseg_tf.serving.grpc_services import ModelService, PredictionService
 from covseg_tf.serving.model_repository import ModelRepository
 from covseg_tf.serving.server_metrics import ServerMetrics
@@ -42,11 +43,14 @@ class GrpcServer:
         queue: WorkQueue,
         metrics: ServerMetrics,
     ):
-        # These threads only wait for the queue's; more of them than slots, so
-        # that a refusal and a status request never wait.
+        # A call holds one of these threads from its first byte; they only wait for
+        # messages and for the queue's threads. Calls beyond them are refused, so
+        # none waits for a thread.
         threads = options.workers + options.queue_size + 4
         self._server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(threads, "covseg-grpc"),
+            interceptors=[GrpcGate(options, metrics)],
+            maximum_concurrent_rpcs=threads,
             options=[
                 ("grpc.max_receive_message_length", options.max_request_bytes),
                 ("grpc.max_send_message_length", _LARGEST_ANSWER),

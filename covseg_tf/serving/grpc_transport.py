@@ -16,6 +16,8 @@ from tensorflow_serving.apis import (
 from covseg_tf.serving.errors import ServerError, error_from_code
 
 _LARGEST_ANSWER = 256 * 2**20
+# gRPC's own words: RESOURCE_EXHAUSTED, but of the server and not by the request.
+_TOO_MANY_CALLS = "Concurrent RPC limit exceeded!"
 
 
 class GrpcTransport:
@@ -119,4 +121,7 @@ class GrpcTransport:
             return method(request, timeout=self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             text = f"{self._base}: {error.details()}"
-            raise error_from_code(error.code().name, text) from None
+            code = error.code().name
+            if error.details() == _TOO_MANY_CALLS:
+                code = "UNAVAILABLE"
+            raise error_from_code(code, text) from None

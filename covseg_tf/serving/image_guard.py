@@ -14,8 +14,11 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 # A marker inside compressed data: not a stuffed zero, restart or fill byte.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_FILL = re.compile(rb"\xff*")
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN, _END = 0xDA, 0xD9
+# Chunks of a PNG or segments of a JPEG; cameras and archives write hundreds.
+_MOST_PARTS = 10_000
 
 
 def check_image(data: bytes, max_pixels: int) -> tuple[int, int]:
@@ -29,7 +32,8 @@ def check_image(data: bytes, max_pixels: int) -> tuple[int, int]:
         `(rows, columns)` as the header states them.
 
     Raises:
-        InvalidRequest: If it is empty, of another format, cut short or damaged.
+        InvalidRequest: If it is empty, of another format, cut short, damaged,
+            or of more than 10,000 parts.
         TooLarge: If its header states more pixels.
     """
     if not data:
@@ -46,11 +50,13 @@ def check_image(data: bytes, max_pixels: int) -> tuple[int, int]:
 
 def _check_png(data, max_pixels):
     position, size = len(_PNG), None
-    while position + 12 <= len(data):
+    for _ in range(_MOST_PARTS):
+        if position + 12 > len(data):
+            raise _cut_short("PNG")
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
-            break
+            raise _cut_short("PNG")
         if size is None:
             size = _png_size(data, position, length, kind, max_pixels)
         body = memoryview(data)[position + 4 : end - 4]
@@ -59,7 +65,7 @@ def _check_png(data, max_pixels):
         if kind == b"IEND":
             return size
         position = end
-    raise InvalidRequest("the PNG file is cut short; send the whole file.")
+    raise _too_many_parts("PNG", "chunks")
 
 
 def _png_size(data, position, length, kind, max_pixels):
@@ -71,17 +77,18 @@ def _png_size(data, position, length, kind, max_pixels):
 
 def _check_jpeg(data, max_pixels):
     position, size = 2, None
-    while position + 4 <= len(data) or data[position : position + 2] == b"\xff\xd9":
+    for _ in range(_MOST_PARTS):
+        # A marker is one byte FF and its kind, after any number of fill bytes FF.
+        position = max(position, _FILL.match(data, position).end() - 1)
+        if data[position : position + 2] == b"\xff\xd9" and size is not None:
+            return size
+        if position + 4 > len(data):
+            raise _cut_short("JPEG")
         if data[position] != 0xFF:
             raise InvalidRequest("the JPEG file is damaged (a marker is missing).")
         kind = data[position + 1]
-        if kind == 0xFF:  # a fill byte
-            position += 1
-            continue
         if kind == _END:
-            if size is None:
-                break
-            return size
+            raise _cut_short("JPEG")
         length = struct.unpack_from(">H", data, position + 2)[0]
         if kind in _FRAMES:
             size = _jpeg_size(data, position, max_pixels)
@@ -89,14 +96,24 @@ def _check_jpeg(data, max_pixels):
         if kind == _START_OF_SCAN:
             marker = _MARKER.search(data, position)
             position = marker.start() if marker else len(data)
-    raise InvalidRequest("the JPEG file is cut short; send the whole file.")
+    raise _too_many_parts("JPEG", "segments")
 
 
 def _jpeg_size(data, position, max_pixels):
     if position + 9 > len(data):
-        raise InvalidRequest("the JPEG file is cut short; send the whole file.")
+        raise _cut_short("JPEG")
     rows, columns = struct.unpack_from(">HH", data, position + 5)
     return _checked(rows, columns, max_pixels)
+
+
+def _cut_short(kind):
+    return InvalidRequest(f"the {kind} file is cut short; send the whole file.")
+
+
+def _too_many_parts(kind, parts):
+    return InvalidRequest(
+        f"the {kind} file has more than {_MOST_PARTS} {parts}; save the image again."
+    )
 
 
 def _checked(rows, columns, max_pixels):

@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from covseg_tf.serving.errors import InvalidRequest
-from covseg_tf.serving.json_tensor import array_from_json, is_base64, quote
+from covseg_tf.serving.json_tensor import array_from_json, is_base64, quote, shape_of
 from covseg_tf.serving.tensor_spec import TensorSpec
 
 Inputs = dict[str, TensorSpec]
+Check = Callable[[str, TensorSpec, tuple[int, ...]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,15 +30,20 @@ class PredictBody:
     is_row: bool
 
 
-def parse_predict(body: bytes, inputs_of: Callable[[str], Inputs]) -> PredictBody:
+def parse_predict(
+    body: bytes, inputs_of: Callable[[str], Inputs], check_size: Check
+) -> PredictBody:
     """Reads the body as TensorFlow Serving does.
 
     Args:
         body: The bytes that came.
         inputs_of: Gives the inputs of a signature by its name (empty for the
             default), or raises.
+        check_size: Given name, spec and shape of a whole input, raises if that
+            is too large. Called before arrays are made.
 
     Raises:
+        ServingError: What the two functions raise.
         InvalidRequest: With TensorFlow Serving's words for what is wrong.
     """
     document = _parse(body)
@@ -59,9 +65,10 @@ def parse_predict(body: bytes, inputs_of: Callable[[str], Inputs]) -> PredictBod
         )
     if "instances" in document:
         instances = _checked_instances(document)
-        return PredictBody(name, _from_instances(instances, specs), True)
+        return PredictBody(name, _from_instances(instances, specs, check_size), True)
     if "inputs" in document:
-        return PredictBody(name, _from_inputs(document["inputs"], specs), False)
+        inputs = _from_inputs(document["inputs"], specs, check_size)
+        return PredictBody(name, inputs, False)
     raise InvalidRequest("Missing 'inputs' or 'instances' key")
 
 
@@ -100,7 +107,7 @@ def _checked_instances(document):
     return instances
 
 
-def _from_instances(instances, specs):
+def _from_instances(instances, specs, check_size):
     if not isinstance(instances[0], dict) and len(specs) > 1:
         raise InvalidRequest(
             "instances is a plain list, but expecting list of objects as multiple "
@@ -116,6 +123,9 @@ def _from_instances(instances, specs):
         fields = instance if named else {only: instance}
         for key, value in fields.items():
             where = f"element: {index}" + (f" key: {key}" if named else "")
+            if key in specs:
+                whole = len(instances), *shape_of(value)
+                check_size(key, specs[key], whole)
             _add(rows, specs, key, value, where)
         if fields.keys() != specs.keys():
             raise InvalidRequest(
@@ -156,7 +166,7 @@ def _brackets(array):
     return f"[{','.join(map(str, array.shape))}]"
 
 
-def _from_inputs(value, specs):
+def _from_inputs(value, specs, check_size):
     if not _is_named(value):
         if len(specs) > 1:
             raise InvalidRequest(
@@ -164,8 +174,9 @@ def _from_inputs(value, specs):
                 "input tensors required as per tensorinfo_map"
             )
         value = {next(iter(specs)): value}
-    for name in specs:
+    for name, spec in specs.items():
         if name not in value:
             raise InvalidRequest(f"Missing named input: {name} in 'inputs' object.")
+        check_size(name, spec, shape_of(value[name]))
     # A key too many is passed over, as there.
     return {name: array_from_json(value[name], spec) for name, spec in specs.items()}

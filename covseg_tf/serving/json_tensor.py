@@ -27,7 +27,7 @@ def array_from_json(value: object, spec: TensorSpec) -> np.ndarray:
     Raises:
         InvalidRequest: If the lists are ragged or a value has another type.
     """
-    shape = _shape(value)
+    shape = shape_of(value)
     if len(shape) >= _DEEPEST:
         raise InvalidRequest(f"Encountered lists nested {len(shape)} deep.")
     leaves = _flatten(value, shape)
@@ -54,7 +54,12 @@ def is_base64(value: object) -> bool:
     )
 
 
-def _shape(value):
+def shape_of(value: object) -> tuple[int, ...]:
+    """Returns the sizes of nested lists, going by the first element of each.
+
+    Args:
+        value: Parsed JSON; a scalar has the shape `()`.
+    """
     shape = []
     while isinstance(value, list):
         shape.append(len(value))

@@ -1,6 +1,7 @@
 """A `:predict` request from body to body, as one unit of work."""
 
 from covseg_tf.serving.errors import InvalidRequest
+from covseg_tf.serving.json_guard import check_body
 from covseg_tf.serving.json_request import parse_predict
 from covseg_tf.serving.json_response import write_predict
 from covseg_tf.serving.servable import Servable
@@ -29,7 +30,8 @@ def predict_json(servable: Servable, body: bytes) -> bytes:
             )
         return signature.inputs
 
-    request = parse_predict(body, inputs_of)
+    check_body(body, servable.signatures.values(), servable.max_batch)
+    request = parse_predict(body, inputs_of, servable.check_size)
     outputs = servable.predict(request.signature_name, request.inputs)
     return write_predict(outputs, request.is_row)
 

@@ -71,7 +71,8 @@ class _Api:
         self._queue, self._metrics = queue, metrics
 
     async def ready(self, request: Request) -> Response:
-        is_ready = bool(self._repository.names) and not self._queue.is_full
+        is_blocked = self._queue.is_full or self._queue.is_stuck
+        is_ready = bool(self._repository.names) and not is_blocked
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     async def metrics_page(self, request: Request) -> Response:
@@ -128,17 +129,17 @@ class _Api:
                 f"{path.method} is not served here, these models have no such "
                 "signature; use :predict."
             )
-        with self._queue.slot():
-            return await self._predict(which, request)
+        # Before the body is read, so that the slots bound the memory of bodies.
+        with self._queue.slot() as submit:
+            return await self._predict(which, request, submit)
 
-    async def _predict(self, which, request):
+    async def _predict(self, which, request, submit):
         limit = self._options.request_timeout
         try:
             async with asyncio.timeout(limit):
                 body = await read_body(request, self._options.max_request_bytes)
                 servable = self._repository.get(*which)
-                work = self._queue.submit(predict_json, servable, body)
-                answer = await asyncio.wrap_future(work)
+                answer = await asyncio.wrap_future(submit(predict_json, servable, body))
         except TimeoutError:
             raise DeadlineExceeded(
                 f"The request was not done within {limit:g} s; send smaller batches."

@@ -6,6 +6,8 @@ import urllib.parse
 
 from covseg_tf.serving.errors import InvalidRequest
 
+# An int64 has no more; int() is slow on many, and refuses thousands.
+_MOST_DIGITS = 19
 _WHICH = r"(?:/versions/(\d+)|/labels/([^/:]+))?"
 _POST = re.compile(
     rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)", re.IGNORECASE
@@ -48,11 +50,17 @@ class RestPath:
         model, version, label, method = match.groups()
         if not model:
             raise InvalidRequest("Missing model name in request.")
-        if version and int(version) >= 2**63:
-            raise InvalidRequest(f"Failed to convert version: {version} to numeric.")
         return cls(
             urllib.parse.unquote(model),
-            int(version) if version else None,
+            _to_int64(version) if version else None,
             urllib.parse.unquote(label) if label else None,
             (method or "status").lower(),
         )
+
+
+def _to_int64(digits):
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > _MOST_DIGITS or int(digits) >= 2**63:
+        shown = digits if len(digits) <= 200 else f"{digits[:200]}..."
+        raise InvalidRequest(f"Failed to convert version: {shown} to numeric.")
+    return int(digits)

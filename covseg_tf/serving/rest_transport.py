@@ -5,15 +5,8 @@ import binascii
 import json
 import urllib.parse
 
-import requests
-
-from covseg_tf.serving.errors import (
-    DeadlineExceeded,
-    InvalidRequest,
-    ServerError,
-    Unavailable,
-    error_from_http,
-)
+from covseg_tf.serving.errors import ServerError, error_from_http
+from covseg_tf.serving.rest_session import RestSession
 
 
 class RestTransport:
@@ -24,7 +17,7 @@ class RestTransport:
         model: Name of the model.
         version: Its version, or `None`.
         label: A label, or `None`.
-        timeout: Seconds to wait for a connection, and for each answer.
+        timeout: Seconds for each whole answer.
         token: Sent as a bearer token, or `None`.
     """
 
@@ -35,10 +28,8 @@ class RestTransport:
             path += f"/versions/{version}"
         elif label is not None:
             path += f"/labels/{urllib.parse.quote(label, safe='')}"
-        self._path, self._timeout = path, timeout
-        self._session = requests.Session()
-        if token:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        self._path = path
+        self._session = RestSession(self._base, timeout, token)
 
     def predict(self, signature: str, images: list[bytes]) -> list[dict]:
         """Sends one batch.
@@ -75,49 +66,33 @@ class RestTransport:
 
     def _call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
-        try:
-            response = self._session.request(
-                method,
-                self._base + path,
-                data=data,
-                headers={"Content-Type": "application/json"} if data else None,
-                timeout=self._timeout,
-                allow_redirects=False,  # the token is for this server alone
-            )
-        except requests.Timeout:
-            raise DeadlineExceeded(
-                f"{self._base}: no answer within {self._timeout:g} s; send smaller "
-                "batches or raise `timeout`."
-            ) from None
-        except (
-            requests.ConnectionError,
-            requests.exceptions.ChunkedEncodingError,
-        ) as e:
-            raise Unavailable(
-                f"{self._base}: cannot be reached ({_reason(e)}); is the server "
-                "running, and is this its address?"
-            ) from None
-        except (requests.RequestException, ValueError) as e:
-            raise InvalidRequest(f"{self._base}: cannot be asked ({e}).") from None
-        return self._read(response)
+        return self._read(*self._session.request(method, path, data))
 
-    def _read(self, response):
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        if response.status_code == 200 and isinstance(answer, dict):
+    def _read(self, response, body):
+        answer, status = _parsed(body), response.status_code
+        if status == 200 and isinstance(answer, dict):
             return answer
         text = answer.get("error") if isinstance(answer, dict) else None
-        if response.status_code == 200 or text is None:
+        after = response.headers.get("Retry-After")
+        if status == 429 and (text is None or after is not None):
+            # A proxy's "too many"; TensorFlow Serving's own 429 is "too large".
+            status = 503
+        if status == 200 or text is None:
             text = (
-                f"expected a model server's JSON. Received: {response.text[:200]!r} "
-                f"(HTTP {response.status_code}); is this the server's address?"
+                f"expected a model server's JSON. Received: "
+                f"{body[:200].decode(errors='replace')!r} (HTTP "
+                f"{response.status_code}); is this the server's address?"
             )
-        error = error_from_http(response.status_code, f"{self._base}: {text}")
-        after = response.headers.get("Retry-After", "")
-        error.retry_after = float(after) if after.isdecimal() else None
+        error = error_from_http(status, f"{self._base}: {text}")
+        error.retry_after = float(after) if after and after.isdecimal() else None
         raise error
+
+
+def _parsed(body):
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _decoded(row, base):
@@ -130,8 +105,3 @@ def _decoded(row, base):
         }
     except (KeyError, TypeError, binascii.Error) as error:
         raise ServerError(f"{base}: an output is not base64 ({error}).") from None
-
-
-def _reason(error):
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return type(reason or error).__name__

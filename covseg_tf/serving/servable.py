@@ -1,11 +1,13 @@
 """One version of a model that can be asked for predictions."""
 
 import abc
+import math
 
 import numpy as np
 
 from covseg_tf.serving.errors import InvalidRequest, TooLarge
 from covseg_tf.serving.image_guard import check_image
+from covseg_tf.serving.json_guard import row_values
 from covseg_tf.serving.signature import Signature
 from covseg_tf.serving.tensor_spec import TensorSpec
 
@@ -101,6 +103,26 @@ class Servable(abc.ABC):
                 f"Input {name} holds {shape[0]} images, at most {self.max_batch} are "
                 "taken at once; send smaller batches."
             )
+
+    def check_size(self, name: str, spec: TensorSpec, shape: tuple[int, ...]):
+        """Refuses a shape that is too large, and leaves others to `check_shape`.
+
+        Nested lists are asked this before they are flattened: what is merely of
+        the wrong shape is small then, and its first error is told as usual.
+
+        Args:
+            name: Name of the input.
+            spec: What the signature says of it.
+            shape: The shape that the first element of each list gives.
+
+        Raises:
+            ServingError: `InvalidRequest` or `TooLarge`.
+        """
+        # An empty list counts as one value: a million of them are none else.
+        in_a_row = math.prod(max(size, 1) for size in shape[1:])
+        rows = shape[0] if shape else 1
+        if rows > self.max_batch or in_a_row > row_values(spec):
+            self.check_shape(name, spec, shape)
 
     @abc.abstractmethod
     def _run(self, signature_name, inputs):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import ipaddress
+import re
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,16 +13,18 @@ class ServerOptions:
         host: Address to bind. Anything but loopback needs a token.
         port: Port of the REST API; 0 takes a free one.
         grpc_port: Port of the gRPC API; 0 takes a free one, `None` serves none.
-        token: What a caller must send as `Authorization: Bearer TOKEN`.
+        token: What a caller must send as `Authorization: Bearer TOKEN`:
+            printable ASCII without blanks.
         max_request_bytes: Largest body or message.
         max_image_pixels: Largest rows times columns of an encoded image.
         workers: Requests computed at once.
         queue_size: Requests that may wait besides; one more is refused.
-        request_timeout: Seconds for receiving and computing one request.
+        request_timeout: Seconds for receiving and computing one request; in
+            gRPC for either.
 
     Raises:
-        ValueError: If a number is out of range, or the address is open to
-            others and there is no token.
+        ValueError: If a number is out of range, the token could not be sent, or
+            the address is open to others and there is no token.
     """
 
     host: str = "127.0.0.1"
@@ -49,6 +52,13 @@ class ServerOptions:
             raise ValueError(
                 "`queue_size` must be at least 0 and `request_timeout` above 0. "
                 f"Received: {self.queue_size}, {self.request_timeout}"
+            )
+        # A header loses blanks at its ends, and holds no other letters.
+        if self.token is not None and not re.fullmatch("[!-~]+", self.token):
+            raise ValueError(
+                "`token` must be one or more printable ASCII characters without "
+                "blanks, or no caller could send it. Received one of "
+                f"{len(self.token)} characters that is not."
             )
         if not self.token and not is_loopback(self.host):
             raise ValueError(
