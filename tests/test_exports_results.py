@@ -24,6 +24,6 @@ def test_the_forms_that_ship_are_within_their_bounds():
     for name in ("full_integer", "full_integer_ai_edge", "mixed_precision"):
         assert found[name].faults(0.005) == []
     assert found["quantization_aware"].faults(0.003) == []
-    assert found["models/xray/1"].faults(0.0, 1e-6) == []
+    assert found["xray/1"].faults(0.0, 1e-6) == []
     assert found["xray.onnx"].faults(1e-4, 1e-4) == []
     assert found["pruned_50"].faults(0.005) != []
