@@ -101,3 +101,16 @@ def test_the_bundled_model_keeps_its_budget():
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("limit") == 3
+
+
+def test_arm64_compares_pixel_by_pixel(tmp_path, monkeypatch, capsys):
+    arm64 = load("arm64")
+    here = {"lung": np.array([[0, 10], [255, 3]], np.uint8)}
+    there = {"lung": np.array([[0, 12], [0, 3]], np.uint8)}
+    assert arm64.compare(here, there) == {"lung": (0.5, 255)}
+    assert arm64.compare(here, here) == {"lung": (0.0, 0)}
+    assert arm64.main(["--work", str(tmp_path / "none")]) == 2
+    assert "no such folder; make it first" in capsys.readouterr().err
+    monkeypatch.setattr(arm64.shutil, "which", lambda name: None)
+    assert arm64.main(["--work", str(tmp_path)]) == 2
+    assert "apt install qemu-user-static debootstrap" in capsys.readouterr().err
