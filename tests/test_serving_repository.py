@@ -177,9 +177,9 @@ def test_bad_models_config(base, tmp_path, text, match):
 
 
 def test_bad_models(base, tiny_bundle, tmp_path):
-    with pytest.raises(ValueError, match="no such model"):
+    with pytest.raises(ValueError, match="nowhere: no model there. MODEL is a bundled name"):
         load("nowhere")
-    with pytest.raises(ValueError, match="no model in this folder") as caught:
+    with pytest.raises(ValueError, match="no model there") as caught:
         load(base.parent)
     for form in ("a bundled name (xray", "bundle.json", "saved_model.pb", "<number>"):
         assert form in str(caught.value)

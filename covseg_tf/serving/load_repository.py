@@ -95,7 +95,7 @@ def _versions(folder) -> dict[int, pathlib.Path]:
 def _load_single(model, name, settings) -> Servable:
     folder = pathlib.Path(model)
     if str(model) in bundled_models() or not _is_saved(folder):
-        if str(model) not in bundled_models() and folder.is_dir():
+        if str(model) not in bundled_models() and not folder.is_file():
             _check_is_bundle(folder)
         return _load(model, name, 1, settings)
     folder = folder.resolve()
@@ -107,10 +107,11 @@ def _load_single(model, name, settings) -> Servable:
 def _check_is_bundle(folder):
     if (folder / MANIFEST).is_file():
         return
-    bases = sorted(path for path in folder.iterdir() if _versions(path))
+    inside = folder.iterdir() if folder.is_dir() else ()
+    bases = sorted(path for path in inside if _versions(path))
     hint = f" Give {' or '.join(map(str, bases[:3]))}." if bases else ""
     raise ValueError(
-        f"{folder}: no model in this folder. MODEL is a bundled name "
+        f"{folder}: no model there. MODEL is a bundled name "
         f"({', '.join(bundled_models()) or 'none is installed'}), a bundle's folder "
         f"(with {MANIFEST}), a SavedModel's folder (with {_SAVED_MODEL}) or a base "
         f"folder NAME/<number>/ of either.{hint}"
