@@ -63,8 +63,8 @@ def read_planes(options, spec):
     return pixels, {"lung": lungs, "infection": infections}
 
 
-def compare(artifact, reference, pixels, masks, options):
-    form, size, operators = describe_artifact(artifact)
+def compare(artifact, description, reference, pixels, masks, options):
+    form, size, operators = description
     predictor = (
         saved_model_predictor(artifact, options.loader)
         if form == "saved_model"
@@ -113,12 +113,12 @@ def check(options):
 def run(options):
     check(options)
     reference = load_predictor(options.model)
-    for artifact in options.artifacts:
-        load_predictor(artifact)  # before the minutes of work
+    # Refuses a missing or damaged artifact before the minutes of work.
+    described = [describe_artifact(artifact) for artifact in options.artifacts]
     pixels, masks = read_planes(options, reference.spec)
     reports = [
-        compare(artifact, reference, pixels, masks, options)
-        for artifact in options.artifacts
+        compare(*pair, reference, pixels, masks, options)
+        for pair in zip(options.artifacts, described, strict=True)
     ]
     reports = measure_all(reports, options)
     print(parity_table(reports))

@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from covseg_tf.edge.measure import Measurement, peak_memory_mb, timed
+from covseg_tf.edge.measure import Measurement, timed
 
 _LONGEST = 600  # seconds
 
@@ -70,17 +70,7 @@ def _measure(model, threads, runs):
     predictor(pixels)
     load_ms = 1000 * (time.perf_counter() - start)
     times = timed(lambda: predictor(pixels), runs)
-    return Measurement(
-        threads=threads,
-        runs=runs,
-        load_ms=load_ms,
-        latency_ms=float(np.median(times)),
-        latency_p90_ms=float(np.percentile(times, 90)),
-        peak_memory_mb=peak_memory_mb(),
-        operators=0,
-        delegated=0,
-        partitions=0,
-    )
+    return Measurement.of_times(threads, load_ms, times)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,31 @@ class Measurement:
     latency_ms: float
     latency_p90_ms: float
     peak_memory_mb: float
-    operators: int
-    delegated: int
-    partitions: int
+    operators: int = 0
+    delegated: int = 0
+    partitions: int = 0
+
+    @classmethod
+    def of_times(
+        cls, threads: int, load_ms: float, times: list[float], *coverage: int
+    ) -> "Measurement":
+        """Returns the measurement of timed inferences, with this process's memory.
+
+        Args:
+            threads: Threads of the interpreter.
+            load_ms: Milliseconds to the first result.
+            times: Milliseconds of each inference.
+            *coverage: Operators, delegated, partitions; none but for TFLite.
+        """
+        return cls(
+            threads,
+            len(times),
+            load_ms,
+            float(np.median(times)),
+            float(np.percentile(times, 90)),
+            peak_memory_mb(),
+            *coverage,
+        )
 
 
 def measure(model: bytes, threads: int = 1, runs: int = 50) -> Measurement:
@@ -80,18 +102,7 @@ def measure(model: bytes, threads: int = 1, runs: int = 50) -> Measurement:
     interpreter.invoke()
     load_ms = 1000 * (time.perf_counter() - start)
     times = timed(interpreter.invoke, runs)
-    operators, delegated, partitions = _coverage(interpreter)
-    return Measurement(
-        threads=threads,
-        runs=runs,
-        load_ms=load_ms,
-        latency_ms=float(np.median(times)),
-        latency_p90_ms=float(np.percentile(times, 90)),
-        peak_memory_mb=peak_memory_mb(),
-        operators=operators,
-        delegated=delegated,
-        partitions=partitions,
-    )
+    return Measurement.of_times(threads, load_ms, times, *_coverage(interpreter))
 
 
 def timed(call, runs: int) -> list[float]:
