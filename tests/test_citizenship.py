@@ -14,11 +14,17 @@ from covseg_tf import layers, losses, metrics, models
 from covseg_tf.layers import RegionFusionAttention
 from covseg_tf.losses import (
     CombinedSegmentationLoss,
+    PresenceLoss,
     SoftIoULoss,
     StructuralSimilarityLoss,
 )
 from covseg_tf.metrics import DiceScore, FMeasure, IoUScore, MeanAbsoluteError
-from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, region_gates
+from covseg_tf.models import (
+    DualFlowSegmenter,
+    EdgeEncoder,
+    EfficientNetLiteEncoder,
+    region_gates,
+)
 
 pytestmark = pytest.mark.backend
 
@@ -39,6 +45,7 @@ OBJECTS = [
         CombinedSegmentationLoss,
         {"bce_weight": 2.0, "ssim_weight": 0.5, "iou_weight": 3.0, "smooth": 2.0},
     ),
+    (PresenceLoss, {}),
     (SoftIoULoss, {"smooth": 2.0}),
     (StructuralSimilarityLoss, {"filter_size": 7, "sigma": 1.0}),
     (DiceScore, {"threshold": 0.3, "protocol": "lesions"}),
@@ -54,6 +61,7 @@ OBJECTS = [
             "depths": (1, 0),
         },
     ),
+    (EfficientNetLiteEncoder, {"input_shape": (32, 32, 1), "blocks": 6}),
     (
         DualFlowSegmenter,
         lambda: {
@@ -65,6 +73,8 @@ OBJECTS = [
             "separable": True,
             "deep_supervision": True,
             "as_released": True,
+            "global_context": True,
+            "presence_gate": True,
         },
     ),
 ]

@@ -11,6 +11,7 @@ from covseg_tf.data import (
     make_dataset,
     read_covid_qu_ex,
     split_samples,
+    strong_chest_augmentation,
 )
 from covseg_tf.edge import PreprocessingSpec
 
@@ -73,14 +74,15 @@ def test_split_is_disjoint_stratified_and_repeatable(phantom_data):
     assert split_samples(samples[::-1], 0.25, seed=3) == (rest, held)
 
 
-def test_augmentation_moves_image_and_masks_together():
+@pytest.mark.parametrize("make", [chest_augmentation, strong_chest_augmentation])
+def test_augmentation_moves_image_and_masks_together(make):
     """The image is its own mask, so after any geometry both must agree."""
     rng = np.random.default_rng(0)
     blobs = cv2.GaussianBlur(rng.standard_normal((8, 96, 96)).astype("f"), (0, 0), 1)
     masks = np.stack([cv2.GaussianBlur(b, (0, 0), 12) > 0 for b in blobs]).astype(
         "float32"
     )[..., None]
-    geometry = chest_augmentation(seed=1)
+    geometry = make(seed=1)
     # Leave out brightness and contrast, which are to change images alone.
     layers = geometry.layers[:4]
     data = {
@@ -106,11 +108,12 @@ def test_no_augmentation_is_in_the_network_that_is_exported():
     assert not [kind for kind in kinds if kind.startswith("Random")]
 
 
-def test_photometric_layers_leave_masks_alone():
+@pytest.mark.parametrize("make", [chest_augmentation, strong_chest_augmentation])
+def test_photometric_layers_leave_masks_alone(make):
     rng = np.random.default_rng(0)
     images = rng.random((4, 32, 32, 1)).astype("float32")
     masks = (images > 0.5).astype("float32")
-    for layer in chest_augmentation(seed=1).layers[4:]:
+    for layer in make(seed=1).layers[4:]:
         data = layer({"images": images, "segmentation_masks": masks}, training=True)
         assert not np.array_equal(data["images"], images)
         np.testing.assert_array_equal(data["segmentation_masks"], masks)
@@ -161,9 +164,10 @@ def test_a_training_batch_is_a_function_of_seed_epoch_and_number(phantom_data):
     assert not same(whole[0], epochs(1, seed=6)[0])
 
 
-def test_one_pipeline_serves_two_datasets_and_stays_as_it_is(phantom_data):
+@pytest.mark.parametrize("make", [chest_augmentation, strong_chest_augmentation])
+def test_one_pipeline_serves_two_datasets_and_stays_as_it_is(phantom_data, make):
     samples = read_covid_qu_ex(phantom_data, "Train")
-    pipeline = chest_augmentation(seed=1)
+    pipeline = make(seed=1)
     arguments = {"training": True, "seed": 5, "augmentation": pipeline}
     alone = next(iter(make_dataset(samples, SPEC, 4, **arguments)))[0].numpy()
     first = make_dataset(samples, SPEC, 4, **arguments)

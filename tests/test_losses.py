@@ -8,6 +8,7 @@ from keras import ops
 
 from covseg_tf.losses import (
     CombinedSegmentationLoss,
+    PresenceLoss,
     SoftIoULoss,
     StructuralSimilarityLoss,
     combined_segmentation_loss,
@@ -128,3 +129,15 @@ def test_errors():
         soft_iou_loss(np.zeros((1, 8, 8, 1)), np.zeros((1, 8, 9, 1)))
     with pytest.raises(ValueError, match="at least 11x11"):
         structural_similarity(np.zeros((1, 8, 8, 1)), np.zeros((1, 8, 8, 1)))
+
+
+def test_presence_by_hand():
+    """An empty mask and one of a single pixel, both said to show 3/4 of a lesion.
+
+    -ln(1/4) for the first, -ln(3/4) for the second.
+    """
+    masks = np.zeros((2, 4, 4, 1), "float32")
+    masks[1, 2, 3] = 1
+    said = np.full((2, 1, 1, 1), 0.75, "float32")
+    loss = ops.convert_to_numpy(PresenceLoss(reduction=None)(masks, said))
+    np.testing.assert_allclose(loss, [math.log(4), math.log(4 / 3)], rtol=1e-5)

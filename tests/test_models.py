@@ -121,6 +121,47 @@ def test_deep_supervision_trains_on_the_same_loss_and_masks():
     )
 
 
+def test_the_presence_gate_learns_whether_there_is_a_lesion():
+    """Side output of weight 0.5, whose target is 1 where a mask is not empty."""
+    model = small(presence_gate=True)
+    model.compile("sgd", loss=CombinedSegmentationLoss())
+    mask = np.zeros((2, 32, 32, 1), "float32")
+    mask[1, 3, 4] = 1
+    masks = {"lung": 1 - mask, "infection": mask}
+    logs = model.evaluate(image(), masks, return_dict=True, verbose=0)
+    said = ops.convert_to_numpy(model(image())["infection_side_presence"])
+    assert said.shape == (2, 1, 1, 1)
+    want = -(np.log(1 - said[0]) + np.log(said[1])).item() / 2
+    assert logs["infection_side_presence_loss"] == pytest.approx(want, rel=1e-3)
+    assert logs["loss"] == pytest.approx(
+        logs["lung_loss"] + logs["infection_loss"] + 0.5 * want, rel=1e-3
+    )
+
+
+@pytest.mark.parametrize(("absence", "taken"), [(-3.0, 0.0), (0.5, 3.0)])
+def test_the_gate_takes_six_logits_per_logit_of_absence(absence, taken):
+    """And nothing where infection is likely; the lung map stays."""
+    model = small(presence_gate=True)
+    head = model.get_layer("presence_absence")
+
+    def maps(value):
+        kernel, bias = head.get_weights()
+        head.set_weights([kernel * 0, bias * 0 + value])
+        return {k: ops.convert_to_numpy(v) for k, v in network(image()).items()}
+
+    network = model.inference_model()
+    assert set(network.output) == {"lung", "infection"}
+    free, gated = maps(-1.0), maps(absence)
+    np.testing.assert_array_equal(free["lung"], gated["lung"])
+
+    def logits(p):
+        return np.log(p) - np.log1p(-p)
+
+    np.testing.assert_allclose(
+        logits(free["infection"]) - logits(gated["infection"]), taken, atol=1e-3
+    )
+
+
 def test_deep_supervision_keeps_weights_that_are_given():
     model = small(deep_supervision=True)
     mask = (image(1) > 0.5).astype("float32")

@@ -19,6 +19,7 @@ _WITH_TENSORFLOW = {
     "chest_augmentation": "covseg_tf.data.augmentation",
     "keras_cv_augmentation": "covseg_tf.data.keras_cv_layers",
     "make_dataset": "covseg_tf.data.pipeline",
+    "strong_chest_augmentation": "covseg_tf.data.augmentation",
 }
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "read_parts",
     "read_samples",
     "split_samples",
+    "strong_chest_augmentation",
     "window_hounsfield",
     "write_phantom_data",
 ]

@@ -7,11 +7,13 @@ from covseg_tf.losses.functional import (
     structural_similarity,
     structural_similarity_loss,
 )
+from covseg_tf.losses.presence import PresenceLoss
 from covseg_tf.losses.soft_iou import SoftIoULoss
 from covseg_tf.losses.ssim import StructuralSimilarityLoss
 
 __all__ = [
     "CombinedSegmentationLoss",
+    "PresenceLoss",
     "SoftIoULoss",
     "StructuralSimilarityLoss",
     "combined_segmentation_loss",

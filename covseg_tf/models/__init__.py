@@ -2,7 +2,17 @@
 
 from covseg_tf.models.dual_flow_segmenter import DualFlowSegmenter
 from covseg_tf.models.edge_encoder import EdgeEncoder
+from covseg_tf.models.efficientnet_lite_encoder import EfficientNetLiteEncoder
 from covseg_tf.models.pyramid_encoder import pyramid_encoder
 from covseg_tf.models.region_gates import region_gates
+from covseg_tf.models.torch_state import imagenet_file, read_torch_state
 
-__all__ = ["DualFlowSegmenter", "EdgeEncoder", "pyramid_encoder", "region_gates"]
+__all__ = [
+    "DualFlowSegmenter",
+    "EdgeEncoder",
+    "EfficientNetLiteEncoder",
+    "imagenet_file",
+    "pyramid_encoder",
+    "read_torch_state",
+    "region_gates",
+]

@@ -6,12 +6,18 @@ import keras
 from keras import ops
 
 from covseg_tf.layers import RegionFusionAttention
+from covseg_tf.losses import PresenceLoss
 from covseg_tf.models.edge_encoder import EdgeEncoder
 from covseg_tf.models.presets import preset_arguments
 
 _ATTENTIONS = ("region_fusion", "self", "none")
 # The authors' weight of a side output's loss.
 _SIDE_WEIGHT = 0.1
+_PRESENCE = "infection_side_presence"
+# Weight of the presence loss beside the infection flow's.
+_PRESENCE_WEIGHT = 0.5
+# Logits that the infection map loses per logit of absence.
+_GATE_SLOPE = 6.0
 # What the released code computes in place of what the paper declares.
 _AS_RELEASED = {
     "dilation_rates": (1, 5, 5),
@@ -71,6 +77,17 @@ class DualFlowSegmenter(keras.Model):
             linear gate. Default `False`.
         attention_options: More arguments of every `RegionFusionAttention`, a
             dict such as `{"residual": True}`. Default `None`.
+        global_context: If `True`, the coarsest features get the mean over the
+            whole image, through a 1x1 convolution, added at every place (the
+            image pooling of DeepLabv3, Chen et al. 2017): for encoders too
+            shallow to see a whole film. Default `False`.
+        presence_gate: If `True`, a small head on the coarsest features says
+            whether the image shows infection at all; the more surely it says
+            no, the further the infection map is pushed to 0. In training it is
+            a further output, `"infection_side_presence"` `(batch, 1, 1, 1)`,
+            the probability that the mask is not empty, to which `compile` gives
+            `PresenceLoss`; `inference_model` keeps the gate and drops the
+            output. Default `False`.
         **kwargs: Passed to `keras.Model`.
 
     Call arguments:
@@ -103,6 +120,8 @@ class DualFlowSegmenter(keras.Model):
         deep_supervision: bool = False,
         as_released: bool = False,
         attention_options: Mapping | None = None,
+        global_context: bool = False,
+        presence_gate: bool = False,
         **kwargs,
     ):
         if attention not in _ATTENTIONS:
@@ -126,7 +145,8 @@ class DualFlowSegmenter(keras.Model):
                 **(attention_options or {}),
             },
         )
-        features = dict.fromkeys(flows.names, pyramid[-1])
+        deepest = _with_context(pyramid[-1]) if global_context else pyramid[-1]
+        features = dict.fromkeys(flows.names, deepest)
         outputs, side_outputs = {}, {}
         for scale, width in enumerate(filters, start=1):
             skip = pyramid[-1 - scale]
@@ -139,10 +159,20 @@ class DualFlowSegmenter(keras.Model):
                     side_outputs[name] = _head(
                         features[flow], encoder.inputs[0], pyramid, scale, name
                     )
+        absence = _absence(deepest) if presence_gate else None
         for flow in flows.names:
             outputs[flow] = _head(
-                features[flow], encoder.inputs[0], pyramid, len(filters), flow
+                features[flow],
+                encoder.inputs[0],
+                pyramid,
+                len(filters),
+                flow,
+                absence if flow == "infection" else None,
             )
+        if presence_gate:
+            side_outputs[_PRESENCE] = keras.layers.Activation(
+                "sigmoid", dtype="float32", name=_PRESENCE
+            )(-absence)
         outputs.update(side_outputs)
         if not lung_supervision:
             outputs = {k: v for k, v in outputs.items() if not k.startswith("lung")}
@@ -157,6 +187,8 @@ class DualFlowSegmenter(keras.Model):
         self.deep_supervision = bool(deep_supervision)
         self.as_released = bool(as_released)
         self.attention_options = dict(attention_options or {})
+        self.global_context = bool(global_context)
+        self.presence_gate = bool(presence_gate)
         self.total_stride = _stride(encoder.inputs[0], pyramid, 0)
 
     def call(self, inputs, training=None, mask=None):
@@ -180,41 +212,58 @@ class DualFlowSegmenter(keras.Model):
             loss: One loss for every flow, or a dict from flow to loss. A side
                 output that is not named has the loss of its flow.
             loss_weights: Dict from output to weight, or `None` for ones. A
-                side output that is not named has 0.1 times its flow's.
+                side output that is not named has 0.1 times its flow's, the
+                presence 0.5 times.
             **kwargs: Passed to `keras.Model.compile`.
 
         Raises:
-            ValueError: If, with deep supervision, `loss` is a list or
+            ValueError: If, with side outputs, `loss` is a list or
                 `loss_weights` no dict.
         """
-        if self.deep_supervision and loss is not None:
-            if isinstance(loss, (list, tuple)) or not isinstance(
-                loss_weights or {}, dict
-            ):
-                raise ValueError(
-                    "With deep_supervision=True, `loss` must be one loss or a dict "
-                    "by output name, and `loss_weights` a dict or None. Received: "
-                    f"loss={loss}, loss_weights={loss_weights}"
-                )
-            given = (
-                loss
-                if isinstance(loss, dict)
-                else dict.fromkeys(self.output_names, loss)
-            )
-            loss = {
-                name: given.get(name, given.get(_flow_of(name)))
-                for name in self.output_names
-            }
-            given = loss_weights or {}
-            loss_weights = {
-                name: given.get(
-                    name,
-                    given.get(_flow_of(name), 1.0)
-                    * (_SIDE_WEIGHT if "_side_" in name else 1.0),
-                )
-                for name in self.output_names
-            }
+        if self.has_side_outputs and loss is not None:
+            loss, loss_weights = self.expand_losses(loss, loss_weights)
         super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+
+    @property
+    def has_side_outputs(self) -> bool:
+        """Whether there are outputs that only training sees."""
+        return self.deep_supervision or self.presence_gate
+
+    def expand_losses(self, loss, loss_weights=None) -> tuple[dict, dict]:
+        """Returns losses and weights of every output, side outputs included.
+
+        Args:
+            loss: As in `compile`.
+            loss_weights: As in `compile`.
+
+        Raises:
+            ValueError: As `compile`.
+        """
+        if isinstance(loss, (list, tuple)) or not isinstance(loss_weights or {}, dict):
+            raise ValueError(
+                "With side outputs, `loss` must be one loss or a dict by output "
+                "name, and `loss_weights` a dict or None. Received: "
+                f"loss={loss}, loss_weights={loss_weights}"
+            )
+        losses = (
+            dict(loss)
+            if isinstance(loss, dict)
+            else dict.fromkeys(set(self.output_names) - {_PRESENCE}, loss)
+        )
+        losses.setdefault(_PRESENCE, PresenceLoss())
+        weights = loss_weights or {}
+        return (
+            {
+                name: losses.get(name, losses.get(_flow_of(name)))
+                for name in self.output_names
+            },
+            {
+                name: weights.get(
+                    name, weights.get(_flow_of(name), 1.0) * _share_of(name)
+                )
+                for name in self.output_names
+            },
+        )
 
     def compile_from_config(self, config):
         # Keras asks this of every model with its own `compile`.
@@ -225,16 +274,26 @@ class DualFlowSegmenter(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         return super().compute_loss(
-            x, self._per_output(y), y_pred, self._per_output(sample_weight), training
+            x, self.per_output(y), y_pred, self.per_output(sample_weight), training
         )
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(
-            x, self._per_output(y), y_pred, self._per_output(sample_weight)
+            x, self.per_output(y), y_pred, self.per_output(sample_weight)
         )
 
-    def _per_output(self, values):
-        """Side outputs take their flow's value; lung masks go where lungs are seen."""
+    def per_output(self, values):
+        """Returns masks or weights of the flows by every output.
+
+        A side output takes its flow's value; lung masks are left out where the
+        network gives no lung map.
+
+        Args:
+            values: Dict by flow; anything else is returned as it came.
+
+        Raises:
+            ValueError: If there is no value for the infection flow.
+        """
         if not isinstance(values, dict):
             return values
         if not self.lung_supervision:
@@ -245,7 +304,7 @@ class DualFlowSegmenter(keras.Model):
                     f"the key 'infection'. Received the keys: {sorted(values)}"
                 )
             values = {k: v for k, v in values.items() if _flow_of(k) != "lung"}
-        if not self.deep_supervision:
+        if not self.has_side_outputs:
             return values
         return {
             name: values.get(name, values.get(_flow_of(name)))
@@ -275,6 +334,8 @@ class DualFlowSegmenter(keras.Model):
             "deep_supervision": self.deep_supervision,
             "as_released": self.as_released,
             "attention_options": dict(self.attention_options) or None,
+            "global_context": self.global_context,
+            "presence_gate": self.presence_gate,
         }
 
     @classmethod
@@ -377,17 +438,59 @@ class _Flows:
         return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
+def _with_context(x):
+    mean = keras.layers.GlobalAveragePooling2D(keepdims=True, name="context_mean")(x)
+    mean = keras.layers.Conv2D(x.shape[-1], 1, name="context_conv")(mean)
+    return keras.layers.Add(name="context_add")([x, mean])
+
+
 def _flow_of(output_name):
     return output_name.partition("_side_")[0]
 
 
-def _head(x, image, pyramid, scale, name):
+def _share_of(output_name):
+    if output_name == _PRESENCE:
+        return _PRESENCE_WEIGHT
+    return _SIDE_WEIGHT if "_side_" in output_name else 1.0
+
+
+def _absence(x):
+    """Logit that an image shows no infection, `(batch, 1, 1, 1)`."""
+    x = keras.layers.Conv2D(64, 1, use_bias=False, name="presence_conv")(x)
+    x = keras.layers.BatchNormalization(
+        momentum=0.97, epsilon=1e-5, name="presence_norm"
+    )(x)
+    x = keras.layers.ReLU(name="presence_relu")(x)
+    x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="presence_mean")(x)
+    return keras.layers.Conv2D(1, 1, dtype="float32", name="presence_absence")(x)
+
+
+def _gated(logits, absence):
+    # Nothing is taken away from an image that seems to show infection. A fixed
+    # 1x1 convolution and a sum, not a product: integer devices round both alike.
+    penalty = keras.layers.ReLU(dtype="float32", name="presence_penalty")(absence)
+    weight = keras.layers.Conv2D(
+        1,
+        1,
+        use_bias=False,
+        kernel_initializer=keras.initializers.Constant(-_GATE_SLOPE),
+        trainable=False,
+        dtype="float32",
+        name="presence_slope",
+    )
+    gate = keras.layers.Add(dtype="float32", name="presence_gate")
+    return gate([logits, weight(penalty)])
+
+
+def _head(x, image, pyramid, scale, name, absence=None):
     # A 1x1 convolution and a bilinear upsampling commute, so the convolution
     # comes first: the same map for 1/factor^2 of the arithmetic. The head is in
     # float32 whatever the policy: losses and thresholds read it, and XLA on a
     # CPU cannot compile the gradient of a one-channel half-precision 1x1.
     factor = _stride(image, pyramid, scale)
     x = keras.layers.Conv2D(1, 1, dtype="float32", name=f"{name}_logits")(x)
+    if absence is not None:
+        x = _gated(x, absence)
     x = keras.layers.UpSampling2D(
         factor, interpolation="bilinear", dtype="float32", name=f"{name}_up"
     )(x)

@@ -77,7 +77,7 @@ class EdgeEncoder(keras.Model):
                 f"Received: filters={filters}, depths={depths}"
             )
         stride = 2 ** (len(filters) + 1)
-        _check_divisible(input_shape, stride)
+        check_image_shape(input_shape, stride)
 
         # === Layers and graph ===
         inputs = keras.Input(input_shape, name="image")
@@ -113,7 +113,7 @@ class EdgeEncoder(keras.Model):
         return cls(**config)
 
 
-def _check_divisible(input_shape, stride):
+def check_image_shape(input_shape, stride):
     if len(input_shape) != 3 or input_shape[-1] is None:
         raise ValueError(
             "`input_shape` must be (height, width, channels) with known "

@@ -1,7 +1,9 @@
 """The networks that have a name."""
 
 from covseg_tf.models.edge_encoder import EdgeEncoder
+from covseg_tf.models.efficientnet_lite_encoder import EfficientNetLiteEncoder
 from covseg_tf.models.pyramid_encoder import pyramid_encoder
+from covseg_tf.models.torch_state import imagenet_file, read_torch_state
 
 
 def _co_era_net_encoder(input_shape, weights):
@@ -15,6 +17,16 @@ def _xray_encoder(input_shape, weights):
             f"`encoder_weights` out. Received: encoder_weights={weights!r}"
         )
     return EdgeEncoder(input_shape, stem_filters=16, filters=(24, 48, 96, 160))
+
+
+def _lite_encoder(blocks):
+    def make(input_shape, weights):
+        encoder = EfficientNetLiteEncoder(input_shape, blocks)
+        if weights is not None:
+            encoder.load_imagenet(read_torch_state(imagenet_file(weights)))
+        return encoder
+
+    return make
 
 
 # Arguments of `DualFlowSegmenter`, beside `make_encoder(input_shape, weights)`.
@@ -41,6 +53,28 @@ _PRESETS = {
         "decoder_filters": (64, 48, 24),
         "separable": True,
     },
+}
+# The edge family: EfficientNet-Lite0 cut after 6, 10 and 16 of its blocks. The
+# attention's product with a gate is what an int8 device can round in two ways, and
+# it did not pay in the ablation: docs/results/frontier.md.
+_PRESETS["xray_nano"] = {
+    "make_encoder": _lite_encoder(6),
+    "decoder_filters": (48, 24),
+    "attention": "none",
+    "separable": True,
+    "global_context": True,
+    "presence_gate": True,
+}
+_PRESETS["xray_small"] = _PRESETS["xray_nano"] | {
+    "make_encoder": _lite_encoder(10),
+    "decoder_filters": (64, 40),
+}
+_PRESETS["ct_small"] = _PRESETS["xray_small"]
+_PRESETS["xray_base"] = {
+    "make_encoder": _lite_encoder(16),
+    "decoder_filters": (96, 64, 40),
+    "attention": "none",
+    "presence_gate": True,
 }
 _PRESETS["poster_region_fusion_attention"] = _PRESETS["co_era_net"]
 

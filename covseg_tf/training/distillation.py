@@ -63,7 +63,8 @@ class Distiller(keras.Model):
     Neural Network".
 
     Args:
-        student: A `DualFlowSegmenter` without side outputs; trained in place.
+        student: A `DualFlowSegmenter`; trained in place. Its side outputs learn
+            from the masks alone.
         teacher: A trained `DualFlowSegmenter` for the same images with at least
             the student's flows; frozen in place. Its side outputs are not
             used.
@@ -116,11 +117,12 @@ class Distiller(keras.Model):
         self.alpha = alpha
         self.temperature = temperature
         self.output_names = list(student.output_names)
+        self._flows = [name for name in self.output_names if "_side_" not in name]
         self._soft_loss = _SoftTargetLoss(temperature)
         # The teacher's maps alone, without the layers of its side outputs.
         self._teacher_maps = keras.Model(
             teacher.inputs[0],
-            {flow: teacher.output[flow] for flow in self.output_names},
+            {flow: teacher.output[flow] for flow in self._flows},
         )
         teacher.trainable = False
         self._teacher_maps.trainable = False
@@ -129,10 +131,37 @@ class Distiller(keras.Model):
     def call(self, inputs, training=None):
         return self.student(inputs, training=training)
 
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+        """As `DualFlowSegmenter.compile`, for the student's outputs.
+
+        Args:
+            optimizer: As in `keras.Model.compile`.
+            loss: As in `DualFlowSegmenter.compile`.
+            loss_weights: As in `DualFlowSegmenter.compile`.
+            **kwargs: Passed to `keras.Model.compile`.
+        """
+        if self.student.has_side_outputs and loss is not None:
+            loss, loss_weights = self.student.expand_losses(loss, loss_weights)
+        super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        return super().compute_metrics(
+            x,
+            self.student.per_output(y),
+            y_pred,
+            self.student.per_output(sample_weight),
+        )
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        hard = super().compute_loss(x, y, y_pred, sample_weight, training)
+        hard = super().compute_loss(
+            x,
+            self.student.per_output(y),
+            y_pred,
+            self.student.per_output(sample_weight),
+            training,
+        )
         if self.alpha == 0:
             return hard
         maps = self._teacher_maps(x, training=False)
@@ -141,7 +170,7 @@ class Distiller(keras.Model):
             self._soft_loss(
                 ops.stop_gradient(maps[flow]), y_pred[flow], weights.get(flow)
             )
-            for flow in self.output_names
+            for flow in self._flows
         )
         return (1 - self.alpha) * hard + self.alpha * soft
 
@@ -190,13 +219,8 @@ def _logits(maps):
 
 
 def _check_fit(student, teacher):
-    side = [name for name in student.output_names if "_side_" in name]
-    if side:
-        raise ValueError(
-            "The student must have no side outputs: build it with "
-            f"deep_supervision=False. Received outputs: {student.output_names}"
-        )
-    missing = set(student.output_names) - set(teacher.output_names)
+    flows = {name for name in student.output_names if "_side_" not in name}
+    missing = flows - set(teacher.output_names)
     if missing:
         raise ValueError(
             f"The teacher lacks the student's outputs {sorted(missing)}. Received "
