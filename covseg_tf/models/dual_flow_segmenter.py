@@ -352,10 +352,12 @@ class DualFlowSegmenter(keras.Model):
             preset: `"co_era_net"`, the authors' network; `"poster_baseline"`,
                 `"poster_lung_region"`, `"poster_region_fusion_attention"` and
                 `"no_attention"`, the rows of the ablation on the same encoder;
-                `"xray"`, the bundled edge model.
+                `"xray_nano"`, `"xray_small"`, `"xray_base"` and `"ct_small"`, the
+                bundled edge family; `"xray"`, its first generation.
             input_shape: `(height, width, channels)` of the images.
-            encoder_weights: For all but `"xray"`: `None` (random),
-                `"imagenet"`, or a file (see `pyramid_encoder`).
+            encoder_weights: `None` (random); for all but `"xray"` also
+                `"imagenet"` or a file: of the edge family what `imagenet_file`
+                takes, of the others what `pyramid_encoder` takes.
             **kwargs: Arguments of the constructor that replace the preset's.
 
         Returns:

@@ -74,6 +74,7 @@ _PRESETS["xray_base"] = {
     "make_encoder": _lite_encoder(16),
     "decoder_filters": (96, 64, 40),
     "attention": "none",
+    "deep_supervision": True,
     "presence_gate": True,
 }
 _PRESETS["poster_region_fusion_attention"] = _PRESETS["co_era_net"]
