@@ -1,5 +1,9 @@
 """The model card that travels in every bundle."""
 
+from collections.abc import Mapping
+
+from covseg_tf.deploy.report_sections import render_sections
+
 _TEMPLATE = """# Model card: {name}
 
 **Research use only. Not a medical device; not for diagnosis.**
@@ -21,7 +25,7 @@ Infection masks left empty, no pixel painted, on images without infection:
 
 Integer model against the Keras model on the same images:
 {parity}
-
+{sections}
 ## Limits
 
 {limits}"""
@@ -45,6 +49,7 @@ def render_model_card(
     protocol: str,
     metrics: dict,
     limits: str = _XRAY_LIMITS,
+    report: Mapping | None = None,
 ) -> str:
     """Returns the card as Markdown.
 
@@ -57,13 +62,18 @@ def render_model_card(
             `covseg_tf.training.summarize_rows`) and `parity`.
         limits: Markdown list of what it must not be used for; defaults to
             those of a chest X-ray network.
+        report: What `benchmarks/model_report.py` writes as `report.json`, for the
+            sections by finding, external test, calibration, threshold and failures;
+            those whose part is not there are left out. `None` (default): none.
     """
+    sections = render_sections(report or {})
     return _TEMPLATE.format(
         name=name,
         description=description,
         data=data,
         protocol=protocol,
         limits=limits,
+        sections=f"\n{sections}" if sections else "",
         table=_table(metrics),
         empty=", ".join(
             f"{finding} {100 * share:.1f} %"

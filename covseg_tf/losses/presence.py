@@ -16,7 +16,8 @@ class PresenceLoss(keras.losses.Loss):
 
     Call arguments:
         y_true: Masks `(batch, height, width, 1)` of 0 and 1.
-        y_pred: Probabilities `(batch, 1, 1, 1)` in `[0, 1]`.
+        y_pred: Probabilities `(batch, 1, 1, 1)` in `[0, 1]`; of a map of any other
+            size its highest counts.
 
     Example:
 
@@ -35,7 +36,7 @@ class PresenceLoss(keras.losses.Loss):
         super().__init__(reduction=reduction, name=name, **kwargs)
 
     def call(self, y_true, y_pred):
-        shown = ops.cast(ops.max(y_true, axis=(1, 2, 3)) > 0.5, y_pred.dtype)
-        return ops.binary_crossentropy(shown[:, None], ops.reshape(y_pred, (-1, 1)))[
-            :, 0
-        ]
+        axes = (1, 2, 3)
+        said = ops.max(y_pred, axis=axes, keepdims=True)
+        shown = ops.cast(ops.max(y_true, axis=axes, keepdims=True) > 0.5, said.dtype)
+        return ops.binary_crossentropy(shown, said)[:, 0, 0, 0]
