@@ -57,6 +57,7 @@ from covseg_tf.training import (
     float32_copy,
     parse_options,
     presence_operating_points,
+    recalibrate_batch_norm,
     resume_epoch,
     run_recipe,
     set_up,
@@ -75,6 +76,7 @@ class Stage(NamedTuple):
     weights: dict  # what a finding counts in the infection loss; others 1
     monitor: str  # marks the checkpoint that the next stage starts from
     mode: str = "max"
+    strong: bool = False  # wider augmentation, with erasing
     taught: bool = False  # by the maps of --teacher, if there is one
 
 
@@ -92,16 +94,19 @@ XRAY = (
     Stage(256, 6, 4e-4, {"Normal": 0.6, "Non-COVID": 0.1}, "val_infection_loss", "min"),
 )
 # Every finding weighs the same: whether there is COVID-19 at all is what the presence
-# gate learns from the negatives.
-FAMILY = (
-    Stage(128, 8, 1e-3, {}, "val_infection_loss", "min"),
-    Stage(256, 8, 7e-4, {}, "val_infection_loss", "min", taught=True),
-)
+# gate learns from the negatives. The last stage fits the outlines, on images that look
+# more like films.
+FIRST = Stage(128, 8, 1e-3, {}, "val_infection_loss", "min", strong=True)
+SECOND = Stage(256, 8, 7e-4, {}, "val_infection_dice_lesions", strong=True)
+OUTLINES = Stage(256, 12, 6e-4, {}, "val_infection_dice_lesions", taught=True)
 STAGES = {
     "xray": XRAY,
-    "xray_nano": FAMILY,
-    "xray_small": FAMILY,
-    "xray_base": (FAMILY[0], FAMILY[1]._replace(epochs=10, taught=False)),
+    "xray_nano": (
+        FIRST._replace(learning_rate=1.2e-3),
+        OUTLINES._replace(epochs=10, learning_rate=8e-4),
+    ),
+    "xray_small": (FIRST, SECOND, OUTLINES),
+    "xray_base": (FIRST, SECOND._replace(epochs=10)),
 }
 QUICK_STAGES = (
     Stage(64, 1, 2e-3, {}, "val_infection_dice"),
@@ -147,7 +152,7 @@ def train(options, stages, samples):
     for number, stage in enumerate(stages, start=1):
         spec = PreprocessingSpec(stage.side, stage.side)
         run_dir = options.out / f"stage_{number}"
-        augmentation = strong_chest_augmentation() if options.is_family else None
+        augmentation = strong_chest_augmentation() if stage.strong else None
         data = {
             part: make_dataset(
                 samples[part],
@@ -185,12 +190,28 @@ def train(options, stages, samples):
             stage.monitor,
             stage.mode,
         )
+        if options.is_family:
+            # The last epoch, not the best: under statistics of augmented images a
+            # validation score says little.
+            best = run_dir / "end.keras"
+            recalibrate(options, model, spec, samples)
+            model.save(best)
         checkpoints.append(best)
-    if options.is_family:
-        model.load_weights(checkpoints[-1])
-    else:
+    if not options.is_family:
         average_checkpoints(model, checkpoints[-2:])
     return model, spec
+
+
+def recalibrate(options, model, spec, samples):
+    """Statistics of films as they are, not as augmentation makes them."""
+    films = make_dataset(
+        samples["train"],
+        spec,
+        options.batch_size,
+        training=True,
+        augmentation=lambda data: data,
+    )
+    recalibrate_batch_norm(model, films)
 
 
 def set_gate(options, model, spec, samples):

@@ -1,6 +1,7 @@
 """model.fit and evaluation, done once and well, for every recipe."""
 
 from covseg_tf.training.average import average_checkpoints
+from covseg_tf.training.batch_norm import recalibrate_batch_norm
 from covseg_tf.training.distillation import Distiller, soft_target_loss
 from covseg_tf.training.distribution import (
     join_workers,
@@ -33,6 +34,7 @@ from covseg_tf.training.options import (
     run_recipe,
 )
 from covseg_tf.training.panel import draw_panel, mark_errors, pick_cases
+from covseg_tf.training.presence import presence_operating_points, shift_presence
 from covseg_tf.training.reliability import (
     ReliabilityCurve,
     area_under_roc,
@@ -78,7 +80,9 @@ __all__ = [
     "paired_bootstrap",
     "parse_options",
     "pick_cases",
+    "presence_operating_points",
     "reliability_curve",
+    "recalibrate_batch_norm",
     "resume_epoch",
     "run_recipe",
     "same_on_all_workers",
@@ -86,6 +90,7 @@ __all__ = [
     "score_set",
     "set_up",
     "shard_batches",
+    "shift_presence",
     "soft_target_loss",
     "summarize_failures",
     "summarize_rows",

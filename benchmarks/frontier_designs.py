@@ -1,0 +1,158 @@
+#!/usr/bin/env python
+"""What each choice in the edge networks costs on this CPU, before any training.
+
+    python benchmarks/frontier_designs.py --imagenet FILE [--out designs.csv]
+
+One change at a time to `xray_small`: how much of the encoder, how wide the decoder,
+dense or separable, attention, gate and context, what a lung flow costs at all, where
+the maps are brought to the image's size, ReLU6 or hard-swish, and the dense residual
+encoder of the first generation. Encoder weights are ImageNet's, decoder weights random:
+latency and size do not depend on them. Every variant becomes a full-integer TFLite file
+and is measured as in `frontier.py measure`. About 6 minutes on 2 CPU cores.
+"""
+
+import argparse
+import csv
+import pathlib
+import sys
+import tempfile
+
+import frontier_measure
+import keras
+
+from covseg_tf.deploy.tflite import convert_network
+from covseg_tf.edge import PreprocessingSpec, draw_phantom
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+
+SIDE = 256
+CHANGES = {
+    "xray_small": {},
+    "blocks_6": {"blocks": 6},
+    "blocks_8": {"blocks": 8},
+    "blocks_11": {"blocks": 11},
+    "blocks_16": {"blocks": 16, "decoder_filters": (64, 64, 40)},
+    "decoder_half": {"decoder_filters": (32, 20)},
+    "decoder_double": {"decoder_filters": (128, 80)},
+    "decoder_dense": {"separable": False},
+    "no_gate": {"presence_gate": False},
+    "no_context": {"global_context": False},
+    "region_fusion": {"attention": "region_fusion"},
+    "no_lung_flow": {"lung_supervision": False},
+    "edge_encoder": {"encoder": (16, (24, 48, 96)), "decoder_filters": (64, 40)},
+    "edge_encoder_stem_8": {"encoder": (8, (24, 48, 96)), "decoder_filters": (64, 40)},
+}
+
+
+def build(changes, imagenet):
+    """Returns `xray_small` with the changes, for inference."""
+    changes = dict(changes)
+    shape = (SIDE, SIDE, 1)
+    blocks = changes.pop("blocks", None)
+    if "encoder" in changes:
+        stem, filters = changes.pop("encoder")
+        encoder = EdgeEncoder(shape, stem, filters, (1,) * len(filters))
+        model = DualFlowSegmenter.from_preset("xray_small", encoder=encoder, **changes)
+    else:
+        preset = {None: "xray_small", 6: "xray_nano", 16: "xray_base"}.get(blocks)
+        encoder = (
+            DualFlowSegmenter.from_preset(
+                preset, shape, encoder_weights=imagenet
+            ).encoder
+            if preset
+            else lite(blocks, imagenet)
+        )
+        model = DualFlowSegmenter.from_preset("xray_small", encoder=encoder, **changes)
+    if model.presence_gate:
+        # An untrained gate takes nothing away: a tensor that is always zero, with a
+        # scale that no runtime accepts.
+        model.get_layer("presence_absence").bias.assign([1.0])
+    return model.inference_model()
+
+
+def lite(blocks, imagenet):
+    from covseg_tf.models import (
+        EfficientNetLiteEncoder,
+        imagenet_file,
+        read_torch_state,
+    )
+
+    encoder = EfficientNetLiteEncoder((SIDE, SIDE, 1), blocks)
+    encoder.load_imagenet(read_torch_state(imagenet_file(imagenet)))
+    return encoder
+
+
+def without_upsampling(model):
+    """The logits at 1/4 of the size; the image's size is reached outside."""
+    return keras.Model(
+        model.inputs[0],
+        {
+            "lung": model.get_layer("lung_logits").output,
+            "infection": model.get_layer("presence_gate").output,
+        },
+    )
+
+
+def with_hard_swish(model):
+    """Every ReLU6 of the encoder becomes a hard-swish."""
+
+    def change(layer):
+        if isinstance(layer, keras.layers.ReLU) and layer.max_value == 6.0:
+            return keras.layers.Activation("hard_swish", name=layer.name)
+        return layer.__class__.from_config(layer.get_config())
+
+    flat = keras.Model(model.inputs[0], model.outputs)
+    return keras.models.clone_model(flat, clone_function=change)
+
+
+def variants(imagenet):
+    """Yields (name, network)."""
+    for name, changes in CHANGES.items():
+        yield name, build(changes, imagenet)
+    small = build({}, imagenet)
+    yield "upsampling_outside", without_upsampling(small)
+    yield "hard_swish", with_hard_swish(small)
+
+
+def export(model, path):
+    spec = PreprocessingSpec(SIDE, SIDE)
+    phantoms = [spec.apply(draw_phantom(seed, seed / 8).image) for seed in range(8)]
+    images = [x[None, :, :, None].astype("float32") * spec.scale for x in phantoms]
+    path.write_bytes(
+        convert_network(model, images[0].shape, "full_integer", "uint8", images)
+    )
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--imagenet", default="imagenet", help="the .pth file")
+    parser.add_argument("--out", type=pathlib.Path, default="designs.csv")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", help="names of variants")
+    options = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            models, parameters = {}, {}
+            for name, model in variants(options.imagenet):
+                if options.only and name not in options.only:
+                    continue
+                models[name] = pathlib.Path(folder) / f"{name}.tflite"
+                parameters[name] = model.count_params()
+                export(model, models[name])
+            rows = frontier_measure.measure_models(models, options.rounds)
+    except ValueError as error:
+        print(f"frontier_designs.py: {error}", file=sys.stderr)
+        return 2
+    for row in rows:
+        row["parameters"] = parameters[row["network"]]
+    with options.out.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for row in rows:
+        if row["threads"] == 1:
+            print(f"{row['network']:<22} {row['latency_ms']:6.2f} ms {row['bytes']:>9}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

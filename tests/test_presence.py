@@ -1,0 +1,100 @@
+"""The presence gate's operating point, and statistics of images as they are."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from covseg_tf.data import read_covid_qu_ex
+from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.training import (
+    evaluate,
+    presence_operating_points,
+    recalibrate_batch_norm,
+    shift_presence,
+    summarize_rows,
+)
+
+SPEC = PreprocessingSpec(64, 64)
+
+
+def network(gate=True):
+    keras.utils.set_random_seed(3)
+    encoder = EdgeEncoder((64, 64, 1), 4, (4, 6), (0, 0))
+    model = DualFlowSegmenter(encoder, attention="none", presence_gate=gate)
+    if gate:
+        # An answer that differs between images and lies about the gate's edge.
+        head = model.get_layer("presence_absence")
+        head.set_weights([weight * 0 + 0.5 for weight in head.get_weights()])
+        model.get_layer("infection_logits").bias.assign([3.0])
+    return model
+
+
+@pytest.mark.parametrize("shift", [-2.0, 0.0, 1.5])
+def test_a_point_is_what_the_shifted_network_scores(phantom_data, shift):
+    samples = read_covid_qu_ex(phantom_data, "Val")
+    model = network()
+    (point,) = presence_operating_points(model, samples, SPEC, [shift], [0.4])
+    shift_presence(model, shift)
+    gated = model.inference_model()
+
+    def predict(pixels):
+        maps = gated.predict_on_batch(pixels[None, :, :, None] * SPEC.scale)
+        return {flow: maps[flow][0, :, :, 0] for flow in maps}
+
+    want = summarize_rows(evaluate(predict, samples, SPEC, threshold=0.4))
+    assert point["lesions"] == pytest.approx(want["infection"]["lesions"]["dice"])
+    assert point["all_images"] == pytest.approx(want["infection"]["all_images"]["dice"])
+    assert point["left_empty"] == want["left_empty"]
+
+
+def test_a_wider_gate_leaves_no_more_images_empty(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Val")
+    points = presence_operating_points(network(), samples, SPEC, (-9, -1, 0, 1, 9))
+    empty = [sum(point["left_empty"].values()) for point in points]
+    assert empty == sorted(empty, reverse=True)
+    assert empty[0] > empty[-1]
+
+
+def test_what_has_no_gate_is_refused(phantom_data):
+    samples = read_covid_qu_ex(phantom_data, "Val")
+    with pytest.raises(ValueError, match="build it with presence_gate=True"):
+        shift_presence(network(gate=False), 1.0)
+    with pytest.raises(ValueError, match="build it with presence_gate=True"):
+        presence_operating_points(network(gate=False), samples, SPEC, [0])
+    with pytest.raises(ValueError, match=r"must be in \(0, 1\)"):
+        presence_operating_points(network(), samples, SPEC, [0], [1.0])
+
+
+def test_statistics_by_hand():
+    """Mean and variance of each batch, averaged; momentum and weights stay."""
+    inputs = keras.Input((4, 4, 2))
+    layer = keras.layers.BatchNormalization(momentum=0.9)
+    model = keras.Model(inputs, layer(inputs))
+    rng = np.random.default_rng(0)
+    batches = rng.normal(2.0, 3.0, (3, 5, 4, 4, 2)).astype("float32")
+    layer.moving_mean.assign([50.0, 50.0])
+    gamma = ops.convert_to_numpy(layer.gamma)
+    recalibrate_batch_norm(model, [(batch, None) for batch in batches], batches=2)
+    used = batches[:2]
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer.moving_mean), used.mean((0, 1, 2, 3)), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(layer.moving_variance),
+        used.var((1, 2, 3)).mean(0),
+        rtol=1e-4,
+    )
+    assert layer.momentum == 0.9
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer.gamma), gamma)
+
+
+def test_statistics_need_images():
+    model = keras.Sequential(
+        [keras.Input((2, 2, 1)), keras.layers.BatchNormalization()]
+    )
+    with pytest.raises(ValueError, match="at least one batch"):
+        recalibrate_batch_norm(model, [])
+    with pytest.raises(ValueError, match="`batches` must be at least 1"):
+        recalibrate_batch_norm(model, [np.zeros((1, 2, 2, 1))], batches=0)
