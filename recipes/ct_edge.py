@@ -1,19 +1,18 @@
 #!/usr/bin/env python
-"""Train, score and quantize the edge network on CT slices.
+"""Train, score and quantize an edge network on CT slices.
 
-    python recipes/ct_edge.py --data DIR --out RUN
+    python recipes/ct_edge.py --data DIR --out RUN [--weights XRAY_SMALL.keras]
 
 DIR is COVID-19-CT-Seg or MedSeg as published (NIfTI; split here by patient), or a
 folder with a manifest whose column `split` says train, validation or test. RUN receives
-log.csv, tensorboard/, best.keras, evaluation.csv, metrics.json and RUN/ct, the bundle
-of the full-integer model. After a kill, the same command goes on where it stopped.
+log.csv, tensorboard/, best.keras, evaluation.csv, metrics.json and RUN/ct_small, the
+bundle of the full-integer model. After a kill, the same command goes on where it
+stopped.
 
-Time: 5 minutes on 2 CPU cores with `--epochs 30 --weights
-docs/results/xray_edge/network.keras`, the X-ray network. Expected then on 99 slices of
-three other patients of COVID-19-CT-Seg: lung Dice 0.974, infection Dice 0.585, in
-float; int8 0.974 and 0.585.
-`--weights FILE` starts from another checkpoint of the same network, for example the
-X-ray network's. `--quick` is a run of about a minute.
+`--weights FILE` starts from a checkpoint of an X-ray network: xray_small.keras of
+xray_edge.py shares all layers but the presence gate. Time and scores:
+docs/results/frontier.md. `--network xray` is the first generation's network, and its
+bundle is RUN/ct. `--quick` is a run of about a minute.
 """
 
 import dataclasses
@@ -22,7 +21,7 @@ import sys
 
 import keras
 
-from covseg_tf.data import load_sample, read_parts
+from covseg_tf.data import load_sample, make_dataset, read_parts
 from covseg_tf.deploy import (
     check_parity,
     export_tflite,
@@ -38,20 +37,39 @@ from covseg_tf.training import (
     evaluate,
     float32_copy,
     parse_options,
+    recalibrate_batch_norm,
     run_recipe,
     score_segmenter,
     set_up,
     summarize_rows,
     train_segmenter,
+    transfer_weights,
     write_rows,
 )
 from covseg_tf.training.options import option
 
+KINDS = {
+    "ct_small": "EfficientNet-Lite0 encoder",
+    "xray": "separable Region Fusion Attention",
+}
+BUNDLES = {"ct_small": "ct_small", "xray": "ct"}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(TrainingOptions):
-    epochs: int = option("epochs to train", 60)
+    epochs: int = option("epochs to train", 30)
+    network: str = option("ct_small or xray", "ct_small")
     weights: pathlib.Path | None = option("checkpoint to start from", None)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.network not in BUNDLES:
+            raise ValueError(
+                f"--network must be one of {', '.join(BUNDLES)}. Received: "
+                f"{self.network}"
+            )
+        if self.weights is not None and not self.weights.is_file():
+            raise ValueError(f"--weights {self.weights}: no such file")
 
 
 LIMITS = """\
@@ -83,10 +101,11 @@ def quantize(options, model, spec, samples, scores):
         },
     }
     card = render_model_card(
-        name="ct",
+        name=BUNDLES[options.network],
         description=(
-            "Dual-flow network with separable Region Fusion Attention (He, Wong "
-            f"and Yoo), {model.count_params():,} parameters, full-integer TFLite. "
+            "He, Wong and Yoo's parallel lung and infection flows, "
+            f"{KINDS[options.network]}, {model.count_params():,} parameters, "
+            "full-integer TFLite. "
             f"Trained by `recipes/ct_edge.py`, seed {options.seed}."
         ),
         data=(
@@ -102,7 +121,7 @@ def quantize(options, model, spec, samples, scores):
         limits=LIMITS,
     )
     write_bundle(
-        options.out / "ct",
+        options.out / BUNDLES[options.network],
         tflite,
         spec,
         metrics,
@@ -115,7 +134,7 @@ def quantize(options, model, spec, samples, scores):
 
 
 def run(options):
-    bundle = options.out / "ct"
+    bundle = options.out / BUNDLES[options.network]
     if bundle.exists():
         raise ValueError(f"{bundle}: already there; give another --out.")
     samples = read_parts(options.data, options.seed)
@@ -129,10 +148,19 @@ def run(options):
 
     set_up(options)
     spec = PreprocessingSpec(side, side)
-    model = DualFlowSegmenter.from_preset("xray", (side, side, 1))
+    model = DualFlowSegmenter.from_preset(options.network, (side, side, 1))
     if options.weights is not None:
-        model.load_weights(options.weights)
+        transfer_weights(model, options.weights)
     train_segmenter(model, options, spec, samples)
+    films = make_dataset(
+        samples["train"],
+        spec,
+        options.batch_size,
+        training=True,
+        augmentation=lambda data: data,
+    )
+    recalibrate_batch_norm(model, films)
+    model.save(options.out / f"{options.network}.keras")
     scores = score_segmenter(model, options.out, spec, samples["test"])
     if keras.backend.backend() != "tensorflow":
         print("To quantize, the same command with KERAS_BACKEND=tensorflow.")

@@ -110,6 +110,7 @@ PUBLIC = {
         "summarize_set",
         "synchronize_batch_norm",
         "train_segmenter",
+        "transfer_weights",
         "warmup_cosine",
         "write_rows",
     ],

@@ -124,7 +124,7 @@ def test_a_killed_recipe_goes_on_to_the_same_curve(tmp_path):
 
 
 def test_ct_recipes_train_score_and_bundle(phantom_slices, tmp_path):
-    bundle = ("evaluation_int8.csv", "ct/MODEL_CARD.md", "ct/model.tflite")
+    bundle = ("evaluation_int8.csv", "ct_small/MODEL_CARD.md", "ct_small/model.tflite")
     for recipe, flags, files in (
         ("ct_edge.py", ("--mixed-precision",), bundle),
         ("ct_co_era_net.py", ("--mixed-precision", "--jit-compile"), ()),

@@ -11,6 +11,7 @@ from covseg_tf.training import (
     float32_copy,
     resume_epoch,
     run_recipe,
+    transfer_weights,
     warmup_cosine,
 )
 from covseg_tf.training.fit import _best_so_far
@@ -160,3 +161,34 @@ def test_run_recipe_says_bad_input_in_one_line(capsys, monkeypatch):
     monkeypatch.setenv("COVSEG_TRACEBACK", "1")
     with pytest.raises(ValueError, match="--side"):
         run_recipe("a.py", bad_option, None)
+
+
+def test_weights_move_between_networks_that_share_layers(tmp_path):
+    encoder = EdgeEncoder((32, 32, 1), 4, (4, 6), (0, 0))
+    gated = DualFlowSegmenter(encoder, attention="none", presence_gate=True)
+    gated.save(tmp_path / "gated.keras")
+    plain = DualFlowSegmenter(
+        EdgeEncoder((64, 64, 1), 4, (4, 6), (0, 0)), attention="none"
+    )
+    assert transfer_weights(plain, tmp_path / "gated.keras") == []
+    for layer in plain.layers:
+        for one, other in zip(
+            layer.get_weights(),
+            gated.get_layer(layer.name).get_weights() if layer.weights else [],
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
+    plain.save(tmp_path / "plain.keras")
+    left = transfer_weights(gated, tmp_path / "plain.keras")
+    assert left == [
+        "presence_conv",
+        "presence_norm",
+        "presence_absence",
+        "presence_slope",
+    ]
+    other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="mine")])
+    with pytest.raises(ValueError, match="shares no layer with"):
+        transfer_weights(other, tmp_path / "plain.keras")
+    (tmp_path / "broken.keras").write_bytes(b"no zip")
+    with pytest.raises(ValueError, match="no Keras model to read"):
+        transfer_weights(plain, tmp_path / "broken.keras")

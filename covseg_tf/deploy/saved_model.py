@@ -96,7 +96,7 @@ def _archive(model, spec, threshold):
         image = tf.ensure_shape(image, (None, spec.height, spec.width, 1))
         with tf.control_dependencies(_check_values(image, 255 * spec.scale)):
             image = tf.identity(image)
-        maps = network(image)
+        maps = network(image, training=False)
         return maps | _percentages(maps, threshold)
 
     def of_files(image_bytes):

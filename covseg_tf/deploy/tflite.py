@@ -146,7 +146,9 @@ def convert_network(
     archive = keras.export.ExportArchive()
     archive.track(network)
     signature = [tf.TensorSpec(shape, tf.float32, "image")]
-    archive.add_endpoint("serve", lambda image: network(image), signature)
+    archive.add_endpoint(
+        "serve", lambda image: network(image, training=False), signature
+    )
     with tempfile.TemporaryDirectory() as folder:
         # Through a SavedModel: it keeps the names of the outputs.
         archive.write_out(folder, verbose=False)

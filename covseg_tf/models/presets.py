@@ -69,7 +69,8 @@ _PRESETS["xray_small"] = _PRESETS["xray_nano"] | {
     "make_encoder": _lite_encoder(10),
     "decoder_filters": (64, 40),
 }
-_PRESETS["ct_small"] = _PRESETS["xray_small"]
+# Every slice that it learns from has infection: there is no presence to learn.
+_PRESETS["ct_small"] = _PRESETS["xray_small"] | {"presence_gate": False}
 _PRESETS["xray_base"] = {
     "make_encoder": _lite_encoder(16),
     "decoder_filters": (96, 64, 40),

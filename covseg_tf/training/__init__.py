@@ -47,6 +47,7 @@ from covseg_tf.training.scored_set import ScoredSet, score_set
 from covseg_tf.training.setup import float32_copy, set_up, warmup_cosine
 from covseg_tf.training.single_run import score_segmenter, train_segmenter
 from covseg_tf.training.statistics import PairedDifference, paired_bootstrap
+from covseg_tf.training.transfer import transfer_weights
 
 __all__ = [
     "Distiller",
@@ -97,6 +98,7 @@ __all__ = [
     "summarize_set",
     "synchronize_batch_norm",
     "train_segmenter",
+    "transfer_weights",
     "warmup_cosine",
     "write_rows",
 ]
