@@ -1,16 +1,16 @@
 #!/usr/bin/env python
 """Run a bundle under an emulated ARM CPU and compare it with this machine, bit by bit.
 
-    python benchmarks/arm64.py --work FOLDER [--model xray] [--images 8]
-        [--data DIR --split Val]
+    python benchmarks/arm64.py --work FOLDER [--model xray_small xray_nano]
+        [--images 8] [--data DIR --split Val]
 
 For an x86-64 Debian or Ubuntu with `qemu-user-static` and `debootstrap` installed, as
 root. FOLDER receives an arm64 Debian (230 MB) and the aarch64 wheels, once; then
 `covseg_tf.edge.Segmenter` runs there under QEMU's Cortex-A72, the CPU of a Raspberry
 Pi 4, and here, on the same prepared images: phantoms, or films of DIR at equal steps.
-Prints, per flow, how many pixels differ, by how much, and with DIR the mean Dice on
-both (images whose mask is not empty, threshold of the bundle); exit code 1 if a pixel
-differs. It says nothing of speed.
+Prints, per model and flow, how many pixels differ, by how much, and with DIR the mean
+Dice on both (images whose mask is not empty, threshold of the bundle); exit code 1 if a
+pixel differs. It says nothing of speed.
 Time: 40 seconds to build, then 10 seconds a run.
 """
 
@@ -129,15 +129,14 @@ def mean_dice(levels, masks, threshold):
     return summarize(rows, "lesions")["dice"]
 
 
-def measure(options):
+def measure(options, root, model):
     work = options.work.resolve()
-    root = build(work)
-    bundle = Segmenter(options.model).bundle
+    bundle = Segmenter(model).bundle
     pixels, masks = read_images(options, bundle.preprocessing)
     images = work / "images.npy"
     np.save(images, pixels)
-    call(sys.executable, "-c", CHILD, options.model, images, work / "x86.npz")
-    run_on_arm(root, options.model, images, work / "arm64.npz")
+    call(sys.executable, "-c", CHILD, model, images, work / "x86.npz")
+    run_on_arm(root, model, images, work / "arm64.npz")
     here, there = np.load(work / "x86.npz"), np.load(work / "arm64.npz")
     dice = {
         flow: [mean_dice(x[flow], masks[flow], bundle.threshold) for x in (here, there)]
@@ -149,7 +148,12 @@ def measure(options):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", required=True, type=pathlib.Path)
-    parser.add_argument("--model", default="xray", help="bundled, or a bundle's folder")
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        default=["xray_small"],
+        help="bundled, or a bundle's folder (default: xray_small)",
+    )
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--data", help="folder of images and masks")
     parser.add_argument("--split", help="which split of it (default: all)")
@@ -159,16 +163,25 @@ def main(arguments=None):
             raise ValueError(f"--images must be at least 1. Received: {options.images}")
         if not os.path.isdir(options.work):
             raise ValueError(f"{options.work}: no such folder; make it first.")
-        found, dice = measure(options)
+        root = build(options.work.resolve())
+        differs = [
+            report(model, *measure(options, root, model)) for model in options.model
+        ]
     except ValueError as error:
         print(f"arm64.py: {error}", file=sys.stderr)
         return 2
+    return int(any(differs))
+
+
+def report(model, found, dice):
+    """Prints a model's lines; returns whether a pixel differs."""
     for flow, (share, largest) in found.items():
-        line = f"{flow:<10} {100 * share:6.3f} % of pixels differ, by up to {largest}"
+        line = f"{model:<12} {flow:<10} {100 * share:6.3f} % of pixels differ"
+        line += f", by up to {largest}" if largest else ""
         if flow in dice:
             line += "; Dice here {:.4f}, on ARM {:.4f}".format(*dice[flow])
-        print(line)
-    return 1 if any(largest for _, largest in found.values()) else 0
+        print(line, flush=True)
+    return any(largest for _, largest in found.values())
 
 
 if __name__ == "__main__":

@@ -98,12 +98,12 @@ XRAY = (
 # more like films.
 FIRST = Stage(128, 8, 1e-3, {}, "val_infection_loss", "min", strong=True)
 SECOND = Stage(256, 8, 7e-4, {}, "val_infection_dice_lesions", strong=True)
-OUTLINES = Stage(256, 12, 6e-4, {}, "val_infection_dice_lesions", taught=True)
+OUTLINES = Stage(256, 8, 6e-4, {}, "val_infection_dice_lesions", taught=True)
 STAGES = {
     "xray": XRAY,
     "xray_nano": (
         FIRST._replace(learning_rate=1.2e-3),
-        OUTLINES._replace(epochs=10, learning_rate=8e-4),
+        OUTLINES._replace(epochs=7, learning_rate=8e-4),
     ),
     "xray_small": (FIRST, SECOND, OUTLINES),
     "xray_base": (FIRST, SECOND._replace(epochs=10)),
