@@ -29,6 +29,7 @@ from covseg_tf.deploy import (
     tflite_predictor,
     write_bundle,
 )
+from covseg_tf.deploy.bundle import CT_LICENSE
 from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter
@@ -76,6 +77,13 @@ LIMITS = """\
 - It learnt from slices of few patients: an empty map does not mean a healthy slice.
 - One axial slice at a time; neither volume nor density is measured.
 """
+
+
+def license_of(options):
+    """That of the data, where it is known: of what `--data` is in our own run."""
+    if options.weights is None or "covid_19_ct_seg" not in options.data.resolve().name:
+        return {}
+    return {"license": CT_LICENSE}
 
 
 def quantize(options, model, spec, samples, scores):
@@ -126,6 +134,7 @@ def quantize(options, model, spec, samples, scores):
         spec,
         metrics,
         card,
+        **license_of(options),
         export={
             "quantize": "full_integer",
             "calibration_images": len(planes["train"]),

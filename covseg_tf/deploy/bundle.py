@@ -7,6 +7,7 @@ import json
 import pathlib
 import shutil
 import tempfile
+import textwrap
 
 from covseg_tf.edge.bundle import (
     CARD,
@@ -24,18 +25,33 @@ _UNSTATED_TEXT = """\
 Whoever exported this bundle stated no licence for its weights. Ask them before you
 use or share it.
 """
-XRAY_LICENSE = (
-    "CC-BY-NC-SA-4.0",
-    """\
-The weights in this bundle were trained on COVID-QU-Ex (Tahir et al. 2021), whose
-images are shared for research under Creative Commons terms. The weights are shared
-under Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International,
-https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode
-
-Research use only: not a medical device, not for diagnosis, and without warranty of
-any kind. The code that runs them is covseg_tf, Apache-2.0.
-""",
+_TRAINED = (
+    "The weights in this bundle were trained on {data}, whose images are shared for "
+    "research under Creative Commons terms. {start}The weights are shared under "
+    "Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International, "
+    "https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode"
 )
+_START = (
+    "Training started from the ImageNet weights of EfficientNet-Lite0, by Google, "
+    "published by ML Illustrated under the Apache License 2.0. "
+)
+_USE = (
+    "Research use only: not a medical device, not for diagnosis, and without warranty "
+    "of any kind. The code that runs them is covseg_tf, Apache-2.0."
+)
+_XRAYS = "COVID-QU-Ex (Tahir et al. 2021)"
+_SLICES = f"{_XRAYS} and then on COVID-19-CT-Seg (Ma et al. 2021)"
+
+
+def _license(data, start=""):
+    paragraphs = (_TRAINED.format(data=data, start=start), _USE)
+    text = "\n\n".join(textwrap.fill(p, 88) for p in paragraphs)
+    return "CC-BY-NC-SA-4.0", f"{text}\n"
+
+
+XRAY_LICENSE = _license(_XRAYS)
+FAMILY_LICENSE = _license(_XRAYS, _START)
+CT_LICENSE = _license(_SLICES, _START)
 
 
 def write_bundle(
