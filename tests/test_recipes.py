@@ -59,7 +59,10 @@ def phantom_slices(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("network", ["xray", "xray_nano"])
+# The first generation differs in its stages only.
+@pytest.mark.parametrize(
+    "network", [pytest.param("xray", marks=pytest.mark.slow), "xray_nano"]
+)
 def test_xray_edge_trains_and_leaves_a_bundle(network, phantom_data, tmp_path):
     out = tmp_path / "run"
     words = ("--data", phantom_data, "--out", out, "--quick", "--batch-size", "2")
