@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """What triage costs on this machine: start to report, memory, inference.
 
-    python benchmarks/edge_budget.py [--model xray_small] [--runs 15]
+    python benchmarks/edge_budget.py [--model xray] [--runs 15]
 
 Runs `covseg triage` on one phantom in a fresh process each time (wall clock
 from process start to exit, peak resident memory as the kernel counts it), then
@@ -52,7 +52,7 @@ def inference_milliseconds(segmenter, image, runs):
     return statistics.median(times[5:])
 
 
-def measure(model="xray_small", runs=15):
+def measure(model="xray", runs=15):
     """Returns a dict with the keys of `LIMITS`, all medians."""
     phantom = draw_phantom(seed=1, severity=0.4).image
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def measure(model="xray_small", runs=15):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="xray_small")
+    parser.add_argument("--model", default="xray")
     parser.add_argument("--runs", type=int, default=15)
     options = parser.parse_args()
     measured = measure(options.model, options.runs)

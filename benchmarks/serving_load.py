@@ -35,7 +35,7 @@ _SIGNATURE = "encoded_image_to_png"
 
 
 @contextlib.contextmanager
-def serve(model="xray_small", *words):
+def serve(model="xray", *words):
     """Yields `(process, url)` of a server on a free port."""
     command = [sys.executable, "-m", "covseg_tf.cli", "serve", str(model)]
     process = subprocess.Popen(
@@ -175,7 +175,7 @@ def measure(bundle, clients, seconds, count, locust, model=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="xray_small")
+    parser.add_argument("--model", default="xray")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--fuzz", type=int, default=10000, help="0 for none")

@@ -62,9 +62,9 @@ def _parser():
     for command in (triage, demo):
         command.add_argument(
             "--model",
-            default="xray_small",
+            default="xray",
             metavar="NAME|FILE",
-            help="bundled model, or a bundle on disk (default: xray_small)",
+            help="bundled model, or a bundle on disk (default: xray)",
         )
         command.add_argument("--threads", type=int, default=1, help="default: 1")
         command.add_argument(

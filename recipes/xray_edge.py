@@ -45,7 +45,7 @@ from covseg_tf.deploy import (
     write_bundle,
 )
 from covseg_tf.deploy.bundle import FAMILY_LICENSE, XRAY_LICENSE
-from covseg_tf.deploy.model_card import render_model_card
+from covseg_tf.deploy.model_card import XRAY_LIMITS, render_model_card
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
@@ -73,6 +73,13 @@ from covseg_tf.training import (
     write_rows,
 )
 from covseg_tf.training.options import option
+
+GATE_LIMIT = """\
+- Whether a film shows COVID-19 at all it learnt from one compilation, whose findings
+  come from different sources: it may know the source and not the disease. In the
+  external test it leaves films with infection empty. An empty map of a film from
+  another hospital says nothing.
+"""
 
 
 class Stage(NamedTuple):
@@ -232,7 +239,10 @@ def set_gate(options, model, spec, samples):
         for point in points
         if point["left_empty"].get("Normal", 1.0) >= NORMAL_LEFT_EMPTY
     ]
-    chosen = max(allowed or points, key=lambda point: point["all_images"])
+    # Of equals the gate that closes least: a missed lesion is worse than a false one.
+    chosen = max(
+        allowed or points, key=lambda p: (round(p["all_images"], 4), p["shift"])
+    )
     print(f"Presence gate: {chosen}")
     shift_presence(model, chosen["shift"])
 
@@ -320,6 +330,7 @@ def card(options, model, stages, samples, metrics, report):
             "left empty scores 1, painted 0. Measured on an x86-64 CPU."
         ),
         metrics=metrics,
+        limits=XRAY_LIMITS + (GATE_LIMIT if options.is_family else ""),
         report=report,
     )
 
@@ -346,7 +357,12 @@ def run(options):
     if keras.backend.backend() != "tensorflow":
         print("To score and quantize, the same command with KERAS_BACKEND=tensorflow.")
         return
-    model = float32_copy(model)
+    finish(options, float32_copy(model), spec, stages, samples)
+
+
+def finish(options, model, spec, stages, samples):
+    """From a trained network to its bundle."""
+    bundle = options.out / options.network
     if options.is_family:
         set_gate(options, model, spec, samples)
     # The trained network in float, for every other export.

@@ -230,7 +230,7 @@ BUSY = (503, {"Retry-After": "0"}, b'{"error": "busy"}')
 def test_tries_again_while_busy():
     with scripted(BUSY, BUSY, OK) as (url, seen), Client(url) as client:
         assert client.status() == {3: "AVAILABLE"}
-        assert seen == ["/v1/models/xray_small"] * 3
+        assert seen == ["/v1/models/xray"] * 3
 
 
 def test_gives_up_after_the_last_retry():

@@ -30,7 +30,7 @@ Integer model against the Keras model on the same images:
 
 {limits}"""
 
-_XRAY_LIMITS = """\
+XRAY_LIMITS = """\
 - The infection masks it learnt from are coarse. "Percent involved" is of the
   projected lung area, not of lung volume.
 - It was trained on frontal films of adults. It has not been shown lateral
@@ -48,7 +48,7 @@ def render_model_card(
     data: str,
     protocol: str,
     metrics: dict,
-    limits: str = _XRAY_LIMITS,
+    limits: str = XRAY_LIMITS,
     report: Mapping | None = None,
 ) -> str:
     """Returns the card as Markdown.

@@ -16,7 +16,7 @@ class Segmenter:
 
     Args:
         model: Name of a bundled model, path of a bundle's folder, or a
-            `Bundle`. Defaults to `"xray_small"`.
+            `Bundle`. Defaults to `"xray"`.
         threads: Int >= 1, threads of the interpreter. Defaults to 1.
 
     Attributes:
@@ -29,14 +29,12 @@ class Segmenter:
     Example:
 
     >>> from covseg_tf.edge import Segmenter, draw_phantom
-    >>> prediction = Segmenter("xray_small").predict(draw_phantom(seed=1).image)
+    >>> prediction = Segmenter("xray").predict(draw_phantom(seed=1).image)
     >>> prediction.lung.shape
     (512, 512)
     """
 
-    def __init__(
-        self, model: str | pathlib.Path | Bundle = "xray_small", threads: int = 1
-    ):
+    def __init__(self, model: str | pathlib.Path | Bundle = "xray", threads: int = 1):
         if threads < 1:
             raise ValueError(f"`threads` must be at least 1. Received: {threads}")
         self.bundle = model if isinstance(model, Bundle) else load_bundle(model)

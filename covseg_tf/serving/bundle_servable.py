@@ -45,7 +45,7 @@ class BundleServable(Servable):
 
     def __init__(
         self,
-        bundle: str | pathlib.Path | Bundle = "xray_small",
+        bundle: str | pathlib.Path | Bundle = "xray",
         name: str | None = None,
         version: int = 1,
         workers: int = 1,

@@ -25,7 +25,7 @@ class Client:
     Args:
         url: `http://` or `https://` for REST (TensorFlow Serving's port 8501),
             `grpc://` or `grpcs://` for gRPC (its port 8500).
-        model: Name of the model. Defaults to `"xray_small"`.
+        model: Name of the model. Defaults to `"xray"`.
         version: Int, a version of it. Defaults to the newest.
         label: A version's label, for example `"stable"`.
         timeout: Float, seconds for each whole answer. Defaults to 10.
@@ -46,7 +46,7 @@ class Client:
     def __init__(
         self,
         url: str,
-        model: str = "xray_small",
+        model: str = "xray",
         version: int | None = None,
         label: str | None = None,
         timeout: float = 10.0,
