@@ -239,10 +239,10 @@ def set_gate(options, model, spec, samples):
         for point in points
         if point["left_empty"].get("Normal", 1.0) >= NORMAL_LEFT_EMPTY
     ]
-    # Of equals the gate that closes least: a missed lesion is worse than a false one.
-    chosen = max(
-        allowed or points, key=lambda p: (round(p["all_images"], 4), p["shift"])
-    )
+    best = max(round(point["all_images"], 4) for point in allowed or points)
+    equals = [p for p in allowed or points if round(p["all_images"], 4) == best]
+    # The middle of equals: integers move the gate a little either way.
+    chosen = equals[len(equals) // 2]
     print(f"Presence gate: {chosen}")
     shift_presence(model, chosen["shift"])
 
