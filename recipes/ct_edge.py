@@ -108,18 +108,21 @@ def quantize(options, model, spec, samples, scores):
             for flow, p in parity.items()
         },
     }
+    start = options.weights.name if options.weights else "random weights"
     card = render_model_card(
         name=BUNDLES[options.network],
         description=(
             "He, Wong and Yoo's parallel lung and infection flows, "
             f"{KINDS[options.network]}, {model.count_params():,} parameters, "
             "full-integer TFLite. "
-            f"Trained by `recipes/ct_edge.py`, seed {options.seed}."
+            f"Trained by `recipes/ct_edge.py` from {start}, {options.epochs} epochs, "
+            f"seed {options.seed}."
         ),
         data=(
             f"{options.data.resolve().name}: {len(samples['train'])} slices to train, "
-            f"{len(samples['validation'])} of other patients to choose the epoch. No "
-            "image is contained in the model."
+            f"{len(samples['validation'])} of other patients to choose the epoch. "
+            "COVID-19-CT-Seg (Ma et al. 2021) is shared under CC BY-NC-SA. No image is "
+            "contained in the model."
         ),
         protocol=(
             f"{len(samples['test'])} slices of patients never trained on. Per slice "
