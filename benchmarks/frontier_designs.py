@@ -122,6 +122,16 @@ def export(model, path):
     )
 
 
+def loads(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        Interpreter(str(path), num_threads=1).allocate_tensors()
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--imagenet", default="imagenet", help="the .pth file")
@@ -138,6 +148,9 @@ def main(arguments=None):
                 models[name] = pathlib.Path(folder) / f"{name}.tflite"
                 parameters[name] = model.count_params()
                 export(model, models[name])
+                if not loads(models[name]):
+                    print(f"{name}: LiteRT refuses a scale of its untrained decoder")
+                    del models[name]
             rows = frontier_measure.measure_models(models, options.rounds)
     except ValueError as error:
         print(f"frontier_designs.py: {error}", file=sys.stderr)

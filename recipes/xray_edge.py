@@ -64,6 +64,7 @@ from covseg_tf.training import (
     resume_epoch,
     run_recipe,
     score_set,
+    set_infection_threshold,
     set_up,
     shift_presence,
     summarize_failures,
@@ -127,7 +128,8 @@ QUICK_STAGES = (
 )
 VALIDATION_SHARE = 0.1
 CALIBRATION_IMAGES = 200
-SHIFTS = tuple(x / 4 for x in range(-12, 13))
+SHIFTS = tuple(x / 2 for x in range(-4, 7))  # logits
+THRESHOLDS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 NORMAL_LEFT_EMPTY = 0.95
 THRESHOLD = 0.5
 CASES = 5
@@ -231,20 +233,28 @@ def recalibrate(options, model, spec, samples):
 
 
 def set_gate(options, model, spec, samples):
-    """Shifts the presence gate to the best Dice that leaves Normal films empty."""
-    points = presence_operating_points(model, samples["validation"], spec, SHIFTS)
+    """Gate and threshold of best Dice on held-out films that keep Normal ones empty."""
+    points = presence_operating_points(
+        model, samples["validation"], spec, SHIFTS, THRESHOLDS
+    )
     (options.out / "presence.json").write_text(json.dumps(points, indent=2) + "\n")
     allowed = [
         point
         for point in points
         if point["left_empty"].get("Normal", 1.0) >= NORMAL_LEFT_EMPTY
     ]
-    best = max(round(point["all_images"], 4) for point in allowed or points)
-    equals = [p for p in allowed or points if round(p["all_images"], 4) == best]
+    best = max(allowed or points, key=lambda point: point["all_images"])
+    equals = [
+        point
+        for point in allowed or points
+        if point["threshold"] == best["threshold"]
+        and round(point["all_images"], 4) == round(best["all_images"], 4)
+    ]
     # The middle of equals: integers move the gate a little either way.
     chosen = equals[len(equals) // 2]
-    print(f"Presence gate: {chosen}")
+    print(f"Presence gate and threshold: {chosen}")
     shift_presence(model, chosen["shift"])
+    set_infection_threshold(model, chosen["threshold"])
 
 
 def export_and_measure(options, model, spec, samples):

@@ -101,6 +101,7 @@ PUBLIC = {
         "same_on_all_workers",
         "score_segmenter",
         "score_set",
+        "set_infection_threshold",
         "set_up",
         "shard_batches",
         "shift_presence",

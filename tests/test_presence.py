@@ -12,6 +12,7 @@ from covseg_tf.training import (
     evaluate,
     presence_operating_points,
     recalibrate_batch_norm,
+    set_infection_threshold,
     shift_presence,
     summarize_rows,
 )
@@ -47,6 +48,22 @@ def test_a_point_is_what_the_shifted_network_scores(phantom_data, shift):
     assert point["lesions"] == pytest.approx(want["infection"]["lesions"]["dice"])
     assert point["all_images"] == pytest.approx(want["infection"]["all_images"]["dice"])
     assert point["left_empty"] == want["left_empty"]
+
+
+def test_a_threshold_becomes_one_half(phantom_data):
+    """p > 0.2 before is p > 0.5 after, on every pixel; the lung map stays."""
+    model = network()
+    image = np.random.default_rng(0).random((1, 64, 64, 1), dtype="float32")
+    before = {k: ops.convert_to_numpy(v) for k, v in model(image).items()}
+    set_infection_threshold(model, 0.2)
+    after = {k: ops.convert_to_numpy(v) for k, v in model(image).items()}
+    sure = np.abs(before["infection"] - 0.2) > 1e-5
+    assert np.array_equal(
+        (before["infection"] > 0.2)[sure], (after["infection"] > 0.5)[sure]
+    )
+    np.testing.assert_array_equal(before["lung"], after["lung"])
+    with pytest.raises(ValueError, match=r"in \(0, 1\)"):
+        set_infection_threshold(model, 0.0)
 
 
 def test_a_wider_gate_leaves_no_more_images_empty(phantom_data):

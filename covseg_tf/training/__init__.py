@@ -34,7 +34,11 @@ from covseg_tf.training.options import (
     run_recipe,
 )
 from covseg_tf.training.panel import draw_panel, mark_errors, pick_cases
-from covseg_tf.training.presence import presence_operating_points, shift_presence
+from covseg_tf.training.presence import (
+    presence_operating_points,
+    set_infection_threshold,
+    shift_presence,
+)
 from covseg_tf.training.reliability import (
     ReliabilityCurve,
     area_under_roc,
@@ -89,6 +93,7 @@ __all__ = [
     "same_on_all_workers",
     "score_segmenter",
     "score_set",
+    "set_infection_threshold",
     "set_up",
     "shard_batches",
     "shift_presence",

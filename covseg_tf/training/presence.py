@@ -87,6 +87,22 @@ def shift_presence(model: keras.Model, shift: float) -> None:
     head.bias.assign(head.bias - shift)
 
 
+def set_infection_threshold(model: keras.Model, threshold: float) -> None:
+    """Moves the infection logits so that a threshold becomes 0.5, in the weights.
+
+    Args:
+        model: A `DualFlowSegmenter` or its `inference_model()`; changed in place.
+        threshold: Probability in (0, 1) above which a pixel was foreground so far.
+
+    Raises:
+        ValueError: If the threshold is out of range.
+    """
+    if not 0 < threshold < 1:
+        raise ValueError(f"`threshold` must be in (0, 1). Received: {threshold}")
+    head = model.get_layer("infection_logits")
+    head.bias.assign(head.bias - np.log(threshold / (1 - threshold)))
+
+
 def _head(model):
     for layer in model.layers:
         if layer.name == _HEAD:
