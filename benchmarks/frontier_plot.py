@@ -48,7 +48,7 @@ def draw(results: Results, path: pathlib.Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    axes[0].legend(handles.values(), handles.keys(), loc="lower right", fontsize=8)
+    axes[1].legend(handles.values(), handles.keys(), loc="center right", fontsize=8)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
