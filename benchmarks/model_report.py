@@ -29,9 +29,7 @@ from covseg_tf.deploy.calibration import read_training_samples
 from covseg_tf.deploy.command import check_target, run_command
 from covseg_tf.deploy.report_sections import protocol_table, render_sections
 from covseg_tf.training import write_rows
-from covseg_tf.training.failures import summarize_failures
-from covseg_tf.training.model_report import calibration_summary, summarize_set
-from covseg_tf.training.operating_report import operating_points
+from covseg_tf.training.model_report import report_sets
 from covseg_tf.training.scored_set import score_set
 
 VALIDATION_SHARE, SEED = 0.1, 0  # of recipes/xray_edge.py
@@ -131,19 +129,16 @@ def measure(options):
         score(samples, title_of(folder))
         for samples, folder in zip(external, options.external, strict=True)
     ]
+    held_out = held_out and score(
+        held_out, f"{title_of(options.data)}, held out of Train"
+    )
     report = {
         "model": predictor.name,
         "height": predictor.spec.height,
         "width": predictor.spec.width,
-        "sets": [summarize_set(of) for of in (scored, *others)],
-        "calibration": calibration_summary(scored),
-        "failures": summarize_failures(scored.rows, options.cases),
-    }
+    } | report_sets(scored, others, held_out, options.cases)
     for summary, folder in zip(report["sets"][1:], options.external, strict=True):
         summary["note"] = NOTES.get(folder.resolve().name, "")
-    if held_out:
-        held_out = score(held_out, f"{title_of(options.data)}, held out of Train")
-        report["operating_points"] = operating_points(held_out, [scored, *others])
     return report, [scored, *others]
 
 

@@ -141,6 +141,7 @@ def quantize(options, model, spec, samples, scores):
         export={
             "quantize": "full_integer",
             "calibration_images": len(planes["train"]),
+            "recipe": "recipes/ct_edge.py",
         },
     )
 

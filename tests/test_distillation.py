@@ -156,6 +156,24 @@ def test_what_is_saved_is_the_student(tmp_path):
         distiller.get_config()
 
 
+@pytest.mark.backend
+def test_side_outputs_of_a_student_learn_from_the_masks_alone():
+    """Half the student's own loss, side outputs in it, and half the teacher's maps."""
+    x, masks = batch()
+    student, teacher = network(0, presence_gate=True, attention="none"), network(1)
+    compile_segmenter(student, 1e-3)
+    own = student.evaluate(x, masks, verbose=0, return_dict=True)["loss"]
+    maps, taught = student(x), teacher(x)
+    soft = sum(
+        float(ops.mean(soft_target_loss(taught[flow], maps[flow]))) for flow in masks
+    )
+    distiller = Distiller(student, teacher, alpha=0.5)
+    compile_segmenter(distiller, 1e-3)
+    logs = distiller.evaluate(x, masks, verbose=0, return_dict=True)
+    assert logs["loss"] == pytest.approx((own + soft) / 2, rel=1e-3)
+    assert "infection_side_presence_loss" in logs
+
+
 @pytest.mark.parametrize(
     ("student", "teacher", "arguments", "message"),
     [

@@ -86,8 +86,7 @@ def test_the_diagram_is_that_of_the_code():
 @pytest.mark.parametrize(
     ("preset", "blocks", "total"),
     [
-        # Encoder, context, gate, decoder: counted from the layers, and what an
-        # int8 file of one byte a weight may hold.
+        # Blocks of the encoder, and fewer weights than its file may have bytes.
         ("xray_nano", 6, 250_000),
         ("xray_small", 10, 1_000_000),
         ("ct_small", 10, 1_000_000),

@@ -113,7 +113,16 @@ class EdgeEncoder(keras.Model):
         return cls(**config)
 
 
-def check_image_shape(input_shape, stride):
+def check_image_shape(input_shape: Sequence[int | None], stride: int) -> None:
+    """Checks that an encoder can be built for images of a shape.
+
+    Args:
+        input_shape: `(height, width, channels)`; height and width may be `None`.
+        stride: Int, the encoder's total stride in pixels.
+
+    Raises:
+        ValueError: If a size is no multiple of the stride, or channels are unknown.
+    """
     if len(input_shape) != 3 or input_shape[-1] is None:
         raise ValueError(
             "`input_shape` must be (height, width, channels) with known "

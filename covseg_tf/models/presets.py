@@ -55,8 +55,8 @@ _PRESETS = {
     },
 }
 # The edge family: EfficientNet-Lite0 cut after 6, 10 and 16 of its blocks. The
-# attention's product with a gate is what an int8 device can round in two ways, and
-# it did not pay in the ablation: docs/results/frontier.md.
+# attention did not pay in docs/results/ablation.md, and its product is what int8 CPUs
+# round in two ways (docs/results/exports.md).
 _PRESETS["xray_nano"] = {
     "make_encoder": _lite_encoder(6),
     "decoder_filters": (48, 24),

@@ -13,13 +13,18 @@ from covseg_tf.training.error_regions import describe_errors, lung_regions
 from covseg_tf.training.evaluation import (
     evaluate,
     evaluate_with_curve,
+    score_images,
     summarize_rows,
     write_rows,
 )
 from covseg_tf.training.failures import summarize_failures
 from covseg_tf.training.fit import compile_segmenter, fit_segmenter, resume_epoch
 from covseg_tf.training.level_counts import LevelCounts
-from covseg_tf.training.model_report import calibration_summary, summarize_set
+from covseg_tf.training.model_report import (
+    calibration_summary,
+    report_sets,
+    summarize_set,
+)
 from covseg_tf.training.operating_point import (
     OperatingGrid,
     OperatingPoint,
@@ -88,9 +93,11 @@ __all__ = [
     "presence_operating_points",
     "reliability_curve",
     "recalibrate_batch_norm",
+    "report_sets",
     "resume_epoch",
     "run_recipe",
     "same_on_all_workers",
+    "score_images",
     "score_segmenter",
     "score_set",
     "set_infection_threshold",

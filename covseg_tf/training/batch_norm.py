@@ -5,13 +5,15 @@ from collections.abc import Iterable
 import keras
 
 
-def recalibrate_batch_norm(model: keras.Model, images: Iterable, batches: int = 40):
+def recalibrate_batch_norm(
+    model: keras.Model, images: Iterable, batches: int = 40
+) -> None:
     """Replaces the moving statistics by those of unaugmented training images.
 
     Training keeps running means of augmented images. Heavy augmentation moves them
     away from what a film looks like, and a head that averages over the whole image,
-    as the presence gate does, adds that up: here it left every third film with
-    lesions empty, and none once recalibrated. Weights do not change.
+    as the presence gate does, adds that up: the figures with and without are in
+    docs/results/frontier.md. Weights do not change.
 
     Source: Wu and Johnson 2021, "Rethinking 'Batch' in BatchNorm" ("precise BN").
 

@@ -2,7 +2,7 @@
 
 import csv
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -31,7 +31,8 @@ def evaluate(
         One dict per image: `name`, `finding`, `patient` (empty where not known),
         and for each flow the scores of `image_scores` as `<flow>_<score>`.
     """
-    return [row for row, _, _ in _score(predict, samples, spec, threshold)]
+    scored = score_images(predict, samples, spec, threshold)
+    return [row for row, _, _ in scored]
 
 
 def evaluate_with_curve(
@@ -55,7 +56,9 @@ def evaluate_with_curve(
         first NaN where no image has infection.
     """
     rows, curves = [], {"lesions": [], "all_images": []}
-    for row, infection, probability in _score(predict, samples, spec, threshold):
+    scored = score_images(predict, samples, spec, threshold)
+    for row, masks, maps in scored:
+        infection, probability = masks["infection"], maps["infection"]
         row["infection_adaptive_f"] = adaptive_f_measure(infection, probability)
         rows.append(row)
         curve = f_measure_curve(infection, probability)
@@ -73,20 +76,38 @@ def evaluate_with_curve(
     return rows, curve
 
 
-def _score(predict, samples, spec, threshold):
+def score_images(
+    predict: Callable[[np.ndarray], dict[str, np.ndarray]],
+    samples: Sequence[Sample],
+    spec: PreprocessingSpec,
+    threshold: float = 0.5,
+) -> Iterator[tuple[dict, dict[str, np.ndarray], dict[str, np.ndarray]]]:
+    """Scores one image after the other, and hands on what it was scored from.
+
+    Args:
+        predict: As for `evaluate`.
+        samples: The split.
+        spec: How pixels are prepared.
+        threshold: Foreground is above it. Defaults to 0.5.
+
+    Yields:
+        `(row, masks, maps)`: the row of `evaluate`, the masks and the predicted
+        maps by flow.
+    """
     for sample in samples:
         pixels, lung, infection = load_sample(sample, spec)
+        masks = {"lung": lung, "infection": infection}
         maps = predict(pixels)
         row = {
             "name": sample.name,
             "finding": sample.finding,
             "patient": sample.patient or "",
         }
-        for flow, mask in (("lung", lung), ("infection", infection)):
+        for flow, mask in masks.items():
             if flow in maps:
                 scores = image_scores(mask, maps[flow], threshold)
                 row |= {f"{flow}_{key}": value for key, value in scores.items()}
-        yield row, infection, maps.get("infection")
+        yield row, masks, maps
 
 
 def summarize_rows(rows: Sequence[dict]) -> dict:

@@ -1,9 +1,13 @@
 """What a model card states of a network on a set: scores and calibration."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from covseg_tf.training.evaluation import json_ready, summarize_rows
+from covseg_tf.training.failures import summarize_failures
 from covseg_tf.training.level_counts import LEVELS, LevelCounts
+from covseg_tf.training.operating_report import operating_points
 from covseg_tf.training.reliability import (
     area_under_roc,
     brier_score,
@@ -13,6 +17,37 @@ from covseg_tf.training.reliability import (
 )
 from covseg_tf.training.scored_set import ScoredSet
 from covseg_tf.training.statistics import paired_bootstrap
+
+
+def report_sets(
+    own: ScoredSet,
+    others: Sequence[ScoredSet] = (),
+    held_out: ScoredSet | None = None,
+    cases: int = 5,
+) -> dict:
+    """Returns what the sections of a model card are made of.
+
+    Args:
+        own: The set that is reported on.
+        others: Sets of other origin.
+        held_out: Images that choose thresholds; `None` (default) leaves them out.
+        cases: Int >= 0, worst images of each kind.
+
+    Returns:
+        JSON-ready dict of `sets`, `calibration`, `failures` and, with `held_out`,
+        `operating_points`.
+
+    Raises:
+        ValueError: What `operating_points` raises.
+    """
+    report = {
+        "sets": [summarize_set(scored) for scored in (own, *others)],
+        "calibration": calibration_summary(own),
+        "failures": summarize_failures(own.rows, cases),
+    }
+    if held_out is not None:
+        report["operating_points"] = operating_points(held_out, [own, *others])
+    return report
 
 
 def summarize_set(scored: ScoredSet) -> dict:

@@ -1,6 +1,6 @@
 """Where a network's presence gate closes: chosen on validation, kept in the weights."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -18,8 +18,8 @@ def presence_operating_points(
     model: keras.Model,
     samples: Sequence[Sample],
     spec: PreprocessingSpec,
-    shifts: Iterable[float],
-    thresholds: Iterable[float] = (0.5,),
+    shifts: Sequence[float],
+    thresholds: Sequence[float] = (0.5,),
 ) -> list[dict]:
     """Scores a gated network for shifts of its presence logit, in one pass.
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covseg_tf.data.sample import Sample, load_sample
+from covseg_tf.data.sample import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.metrics.reference import image_scores
 from covseg_tf.training.error_regions import describe_errors
+from covseg_tf.training.evaluation import score_images
 from covseg_tf.training.level_counts import LevelCounts
 
 
@@ -58,18 +58,8 @@ def score_set(
     if not samples:
         raise ValueError(f"{title}: there is no image to score.")
     rows, counts, inside, of_lung = [], [], [], LevelCounts.none()
-    for sample in samples:
-        pixels, lung, infection = load_sample(sample, spec)
-        maps = predict(pixels)
-        row = {
-            "name": sample.name,
-            "finding": sample.finding,
-            "patient": sample.patient or "",
-        }
-        for flow, mask in (("lung", lung), ("infection", infection)):
-            if flow in maps:
-                scores = image_scores(mask, maps[flow], threshold)
-                row |= {f"{flow}_{key}": value for key, value in scores.items()}
+    for row, masks, maps in score_images(predict, samples, spec, threshold):
+        lung, infection = masks["lung"], masks["infection"]
         painted = maps["infection"] > threshold
         rows.append(row | describe_errors(lung, infection, painted))
         counts.append(LevelCounts.of(infection, maps["infection"]))
