@@ -159,7 +159,7 @@ def _add_serve(commands):
 
 def _triage(options):
     from covseg_tf.edge import Segmenter
-    from covseg_tf.edge.triage import find_images
+    from covseg_tf.triage.run import find_images
 
     find_images(options.paths)
     segmenter = Segmenter(options.model, threads=options.threads)
@@ -170,7 +170,7 @@ def _demo(options):
     import cv2
 
     from covseg_tf.edge import Segmenter, draw_phantom
-    from covseg_tf.edge.triage import prepare_output
+    from covseg_tf.triage.run import prepare_output
 
     if options.seed < 0:
         raise ValueError(f"--seed must be 0 or more. Received: {options.seed}")
@@ -189,7 +189,7 @@ def _demo(options):
 
 
 def _run_triage(options, paths, segmenter):
-    from covseg_tf.edge.triage import triage
+    from covseg_tf.triage.run import triage
 
     rows = triage(paths, options.out, segmenter, force=options.force)
     _print_worklist(rows)
@@ -202,7 +202,8 @@ def _run_triage(options, paths, segmenter):
 
 
 def _print_worklist(rows):
-    from covseg_tf.edge.report import note_of, percent, printable
+    from covseg_tf.edge.printable import printable
+    from covseg_tf.triage.report import note_of, percent
 
     print(f"{'#':>4}  {'involved':>8}  {'right':>7}  {'left':>7}  image")
     for number, row in enumerate(rows, start=1):

@@ -186,11 +186,17 @@ PUBLIC = {
         "Prediction",
         "PreprocessingSpec",
         "Segmenter",
-        "TriageRow",
         "bundled_models",
         "draw_phantom",
         "load_bundle",
         "read_image",
+    ],
+    "covseg_tf.triage": [
+        "Film",
+        "Source",
+        "TriageRow",
+        "Volume",
+        "find_sources",
         "triage",
     ],
 }

@@ -21,7 +21,8 @@ INSIDE = {
     "serving": {"serving", "edge"},
     "commands": {"commands", "training", "deploy", "data", "edge"},
     "edge": {"edge"},
-    "cli.py": {"commands", "edge", "data", "serving", "__init__"},
+    "triage": {"triage", "data", "edge"},
+    "cli.py": {"commands", "edge", "triage", "data", "serving", "__init__"},
     "__init__.py": set(),
 }
 OUTSIDE = {
@@ -68,6 +69,7 @@ OUTSIDE = {
     },
     "commands": {"numpy", "cv2"},
     "edge": {"numpy", "cv2", "ai_edge_litert"},
+    "triage": {"numpy", "cv2", "nibabel", "pydicom", "highdicom"},
     "cli.py": {"cv2"},
     "__init__.py": set(),
 }
@@ -113,6 +115,10 @@ def test_import_directions(part):
         ("import covseg_tf.edge", {"tensorflow", "keras", "tf_keras"}),
         ("import covseg_tf.cli", {"tensorflow", "keras", "numpy", "cv2"}),
         ("import covseg_tf.data", {"tensorflow", "keras", "nibabel", "pydicom"}),
+        (
+            "import covseg_tf.triage",
+            {"tensorflow", "keras", "nibabel", "pydicom", "highdicom"},
+        ),
         (
             "import covseg_tf.deploy",
             {

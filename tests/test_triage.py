@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from covseg_tf import cli
-from covseg_tf.edge import Prediction, Segmenter, TriageRow, draw_phantom, triage
-from covseg_tf.edge.report import render_report
+from covseg_tf.edge import Prediction, Segmenter, draw_phantom
+from covseg_tf.triage import TriageRow, triage
+from covseg_tf.triage.report import render_report
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_names_cannot_become_markup_or_formulas(tmp_path):
     assert "<i>\n" not in page
     assert "\x1b" not in page
 
-    from covseg_tf.edge.triage import _write_csv
+    from covseg_tf.triage.run import _write_csv
 
     _write_csv(tmp_path / "r.csv", [TriageRow(file="=HYPERLINK(1)")])
     assert "\n'=HYPERLINK" in (tmp_path / "r.csv").read_text()

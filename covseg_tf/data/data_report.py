@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 from covseg_tf.data.sample import Sample
-from covseg_tf.edge.report import printable
+from covseg_tf.edge.printable import printable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,6 @@ from covseg_tf.edge.phantom import draw_phantom
 from covseg_tf.edge.prediction import Involvement, Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.edge.triage import TriageRow, triage
 
 __all__ = [
     "Bundle",
@@ -13,10 +12,8 @@ __all__ = [
     "Prediction",
     "PreprocessingSpec",
     "Segmenter",
-    "TriageRow",
     "bundled_models",
     "draw_phantom",
     "load_bundle",
     "read_image",
-    "triage",
 ]

@@ -11,8 +11,8 @@ import numpy as np
 
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import read_image, to_grey
-from covseg_tf.edge.report import render_report
 from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.triage.report import render_report
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _OWN = ("report.csv", "report.json", "report.html")

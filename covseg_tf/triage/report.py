@@ -4,6 +4,8 @@ import base64
 import html
 from collections.abc import Sequence
 
+from covseg_tf.edge.printable import printable
+
 FLAG_TEXTS = {
     "no_lungs_found": "No lungs found: is this a frontal chest X-ray?",
     "lung_area_implausible": "The lung area is implausible; not scored.",
@@ -133,8 +135,3 @@ def _card(number, row):
  {percent(row.involved_percent_left)})</p>
 {f'<p class="warn">{note}</p>' if note else ""}
 </section>"""
-
-
-def printable(text: str) -> str:
-    """Replaces control and unpaired characters, which would act on a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
