@@ -52,7 +52,8 @@ def check_data(root: str | pathlib.Path, limit: int | None = None) -> DataReport
         raise ValueError(f"`limit` must be at least 1. Received: {limit}")
     root = pathlib.Path(root)
     by_split, faults = find_samples(root)
-    checked, groups, records, notes = {}, [], [], []
+    checked, groups, records = {}, [], []
+    notes: list = []
     for split, samples in by_split.items():
         taken = {
             finding: spread(members, limit)

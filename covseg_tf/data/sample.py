@@ -102,7 +102,8 @@ def split_samples(
     for group in groups.values():
         by_finding.setdefault(group[0].finding, []).append(group)
     rng = np.random.default_rng(seed)
-    rest, held_out = [], []
+    rest: list[Sample] = []
+    held_out: list[Sample] = []
     for finding in sorted(by_finding):
         members = by_finding[finding]
         count = max(1, round(fraction * len(members))) if len(members) > 1 else 0

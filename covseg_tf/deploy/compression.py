@@ -238,7 +238,9 @@ def _compress(
         twin.model,
         clone_function=lambda layer: wrap(layer) if layer.name in names else layer,
     )
-    history = fine_tune(wrapped, model, *training, callbacks=callbacks or ())
+    history = fine_tune(  # type: ignore[misc] # `training` ends before `callbacks`
+        wrapped, model, *training, callbacks=callbacks or ()
+    )
     copy_weights_back(strip(wrapped), twin)
     checked_twin(tuned)
     kernels = {name: _statistics(twin.sources[name].kernel) for name in names}

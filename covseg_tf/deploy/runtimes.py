@@ -81,7 +81,7 @@ def saved_model_predictor(
 
         session = CppSession(path, signature)
 
-        def run(pixels):
+        def run(pixels, loaded=loaded):
             maps = session.run({key: _to_float(pixels, spec)}, flows)
             return {flow: maps[flow][0, :, :, 0] for flow in flows}
     else:

@@ -28,7 +28,7 @@ def operator_names(data: bytes) -> dict[str, int]:
         if isinstance(value, int)
     }
     tree = read_schema(data)
-    counts = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for operator in tree.subgraphs[0].operators:
         code = tree.operatorCodes[operator.opcodeIndex]
         counts[names[max(code.builtinCode, code.deprecatedBuiltinCode)]] += 1

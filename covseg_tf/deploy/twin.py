@@ -1,6 +1,7 @@
 """A Keras 3 network as the same network in tf_keras, and its weights back."""
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,7 +47,7 @@ class Twin:
             Keras 3 layer that holds the same.
     """
 
-    model: object
+    model: Any
     sources: dict[str, keras.layers.Layer]
 
 

@@ -121,7 +121,7 @@ class RegionFusionAttention(keras.layers.Layer):
         self.concatenate = keras.layers.Concatenate(
             dtype=self.dtype_policy, name="concatenate"
         )
-        self.branches = []
+        self.branches: list[keras.layers.Layer] = []
 
     def build(self, input_shape):
         lung_shape, infection_shape = self._check_shapes(input_shape)

@@ -172,7 +172,7 @@ class DualFlowSegmenter(keras.Model):
         if presence_gate:
             side_outputs[_PRESENCE] = keras.layers.Activation(
                 "sigmoid", dtype="float32", name=_PRESENCE
-            )(-absence)
+            )(keras.ops.negative(absence))
         outputs.update(side_outputs)
         if not lung_supervision:
             outputs = {k: v for k, v in outputs.items() if not k.startswith("lung")}

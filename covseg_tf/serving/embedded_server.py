@@ -60,7 +60,7 @@ class EmbeddedServer:
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         self._server = uvicorn.Server(config)
-        self._thread = None
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         host = f"[{options.host}]" if ":" in options.host else options.host
         self.url = f"http://{host}:{self._socket.getsockname()[1]}"
         self.grpc_url = f"grpc://{host}:{self._grpc.port}" if self._grpc else None
@@ -83,7 +83,6 @@ class EmbeddedServer:
         self._server.should_exit = True
 
     def __enter__(self) -> "EmbeddedServer":
-        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         return self
 

@@ -46,7 +46,7 @@ def row_values(spec: TensorSpec) -> float:
     Args:
         spec: What the signature says of the input.
     """
-    return math.inf if _is_open(spec) else math.prod(spec.shape[1:])
+    return math.inf if _is_open(spec) else math.prod((spec.shape or ())[1:])
 
 
 def _needs(specs, max_batch):

@@ -54,7 +54,7 @@ def load_repository(
             _add_base(repository, config, settings)
         return repository
     labels = labels or {}
-    folder = pathlib.Path(model)
+    folder = pathlib.Path(str(model))
     if str(model) not in bundled_models() and _versions(folder):
         name = name or folder.resolve().name
         config = ModelConfig(name, folder, labels=labels)

@@ -25,7 +25,8 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise InvalidRequest(f"Content-Length must be a number. Received: {stated}")
     if int(stated) > _DRAINED * limit:
         raise _too_large(limit)
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:

@@ -61,7 +61,10 @@ def create_app(
             # Not /v1/: there upper and lower case are one.
             Route("/{rest:path}", api.serve, methods=_METHODS),
         ],
-        exception_handlers={HTTPException: _http_error, Exception: _unexpected},
+        exception_handlers={
+            HTTPException: _http_error,  # type: ignore[dict-item] # takes a narrower one
+            Exception: _unexpected,
+        },
     )
 
 
@@ -98,8 +101,8 @@ class _Api:
             code, response = "CANCELLED", Response(status_code=499)
         except Exception:
             _log.exception("a request failed")
-            error = ServingError("The server failed; its log says why.", "INTERNAL")
-            code, response = error.code, _error_response(error)
+            failure = ServingError("The server failed; its log says why.", "INTERNAL")
+            code, response = failure.code, _error_response(failure)
         model = path.model if path and path.model in self._repository.names else None
         method = path.method if path else "malformed"
         seconds = time.perf_counter() - start

@@ -55,16 +55,17 @@ def evaluate_with_curve(
         as dicts of `threshold` (0 to 255), `f_lesions` and `f_all_images`, the
         first NaN where no image has infection.
     """
-    rows, curves = [], {"lesions": [], "all_images": []}
+    rows: list[dict] = []
+    curves: dict[str, list] = {"lesions": [], "all_images": []}
     scored = score_images(predict, samples, spec, threshold)
     for row, masks, maps in scored:
         infection, probability = masks["infection"], maps["infection"]
         row["infection_adaptive_f"] = adaptive_f_measure(infection, probability)
         rows.append(row)
-        curve = f_measure_curve(infection, probability)
-        curves["all_images"].append(curve)
+        f_measure = f_measure_curve(infection, probability)
+        curves["all_images"].append(f_measure)
         if row["infection_mask_pixels"]:
-            curves["lesions"].append(curve)
+            curves["lesions"].append(f_measure)
     means = {
         f"f_{protocol}": np.mean(of, axis=0) if of else np.full(256, np.nan)
         for protocol, of in curves.items()
@@ -98,7 +99,7 @@ def score_images(
         pixels, lung, infection = load_sample(sample, spec)
         masks = {"lung": lung, "infection": infection}
         maps = predict(pixels)
-        row = {
+        row: dict = {
             "name": sample.name,
             "finding": sample.finding,
             "patient": sample.patient or "",

@@ -139,19 +139,19 @@ def operating_grid(
         np.array(x)[:, :, None] for x in zip(*(c.above() for c in counts), strict=True)
     )
     level = None if seed is None else int(seed * LEVELS)
-    core = painted if seed is None else painted[:, level : level + 1]
+    core = painted if level is None else painted[:, level : level + 1]
     reported = core >= np.asarray(areas)  # (images, 256 or 1, areas)
     painted, hits = painted * reported, hits * reported
     dice = np.where(painted + size, 2 * hits / np.maximum(painted + size, 1), 1.0)
-    ill, findings = size[:, 0, 0] > 0, np.asarray(findings)
+    ill, names = size[:, 0, 0] > 0, np.asarray(findings)
     return OperatingGrid(
         tuple(int(area) for area in areas),
-        None if seed is None else level / LEVELS,
+        None if level is None else level / LEVELS,
         dice[ill].mean(axis=0) if ill.any() else np.full(dice.shape[1:], np.nan),
         dice.mean(axis=0),
         {
-            str(finding): (painted[~ill & (findings == finding)] == 0).mean(axis=0)
-            for finding in np.unique(findings[~ill])
+            str(finding): (painted[~ill & (names == finding)] == 0).mean(axis=0)
+            for finding in np.unique(names[~ill])
         },
         len(counts),
     )

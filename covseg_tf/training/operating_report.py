@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from covseg_tf.training.level_counts import LEVELS
+from covseg_tf.training.level_counts import LEVELS, LevelCounts
 from covseg_tf.training.operating_point import choose_operating_point, operating_grid
 from covseg_tf.training.scored_set import ScoredSet
 
@@ -55,7 +55,7 @@ def operating_points(
     areas = sorted({0, *areas})
     sets = [held_out, *reported]
     in_use = int(held_out.threshold * LEVELS) / LEVELS
-    points = [("in use", "none", in_use, 0, None)]
+    points: list[tuple] = [("in use", "none", in_use, 0, None)]
     rules = {
         "threshold": [operating_grid(*_maps(held_out))],
         "threshold and area": [operating_grid(*_maps(held_out), areas)],
@@ -87,7 +87,7 @@ def operating_points(
     }
 
 
-def _maps(scored):
+def _maps(scored) -> tuple[Sequence[LevelCounts], list[str]]:
     return scored.infection, [row["finding"] for row in scored.rows]
 
 

@@ -119,7 +119,7 @@ def parse_options(
         allow_abbrev=False,
     )
     types = typing.get_type_hints(options_class)
-    for field in dataclasses.fields(options_class):
+    for field in dataclasses.fields(typing.cast(typing.Any, options_class)):
         _add(parser, field, types[field.name])
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
@@ -176,7 +176,7 @@ class _Parser(argparse.ArgumentParser):
                 self.error(_unknown(self, flag))
         return super().parse_known_args(words, namespace)
 
-    def error(self, message):
+    def error(self, message) -> typing.NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
 

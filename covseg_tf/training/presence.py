@@ -51,7 +51,7 @@ def presence_operating_points(
         [layers["infection_logits"].output, _head(model).output],
     )
     slope = -float(ops.convert_to_numpy(layers["presence_slope"].kernel).item())
-    rows = {point: [] for point in points}
+    rows: dict = {point: [] for point in points}
     for sample in samples:
         pixels, _, mask = load_sample(sample, spec)
         # A constant passes through the bilinear upsampling as it is, so the gate
