@@ -191,6 +191,11 @@ PUBLIC = {
         "load_bundle",
         "read_image",
     ],
+    "covseg_tf.web": [
+        "PageServer",
+        "build_site",
+        "write_site",
+    ],
     "covseg_tf.triage": [
         "Film",
         "Source",

@@ -22,7 +22,8 @@ INSIDE = {
     "commands": {"commands", "training", "deploy", "data", "edge"},
     "edge": {"edge"},
     "triage": {"triage", "data", "edge"},
-    "cli.py": {"commands", "edge", "triage", "data", "serving", "__init__"},
+    "web": {"web", "edge", "__init__"},
+    "cli.py": {"commands", "edge", "triage", "data", "serving", "web", "__init__"},
     "__init__.py": set(),
 }
 OUTSIDE = {
@@ -70,6 +71,7 @@ OUTSIDE = {
     "commands": {"numpy", "cv2"},
     "edge": {"numpy", "cv2", "ai_edge_litert"},
     "triage": {"numpy", "cv2", "nibabel", "pydicom", "highdicom"},
+    "web": {"numpy", "cv2", "ai_edge_litert"},
     "cli.py": {"cv2"},
     "__init__.py": set(),
 }
@@ -115,6 +117,7 @@ def test_import_directions(part):
         ("import covseg_tf.edge", {"tensorflow", "keras", "tf_keras"}),
         ("import covseg_tf.cli", {"tensorflow", "keras", "numpy", "cv2"}),
         ("import covseg_tf.data", {"tensorflow", "keras", "nibabel", "pydicom"}),
+        ("import covseg_tf.web", {"tensorflow", "keras", "starlette", "uvicorn"}),
         (
             "import covseg_tf.triage",
             {"tensorflow", "keras", "nibabel", "pydicom", "highdicom"},

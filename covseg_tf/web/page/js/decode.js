@@ -1,0 +1,82 @@
+/**
+ * Files and camera pictures to grey pixels.
+ * @module
+ */
+
+import {isDicom, readDicom} from './dicom.js';
+import {luma} from './grey.js';
+import {isPng, pngSize, readPng} from './png.js';
+
+const LARGEST_FILE = 256 * 2 ** 20;
+const MOST_PIXELS = 64e6;
+
+/**
+ * Reads an image file of any kind that the page knows.
+ * @param {Blob} file PNG, JPEG, DICOM, or what else the browser shows.
+ * @returns {Promise<import('./grey.js').Grey & {stretched?: boolean}>} Its pixels.
+ * @throws {Error} If it cannot be read, in words for the reader.
+ */
+export async function readFile(file) {
+  if (file.size === 0) throw new Error('The file is empty.');
+  if (file.size > LARGEST_FILE) throw new Error('The file is larger than 256 MiB.');
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  if (isDicom(bytes)) return readDicom(bytes, globalThis.dicomParser, readJpeg);
+  if (isPng(bytes)) {
+    checkSize(pngSize(bytes));
+    return readPng(bytes);
+  }
+  refuseTiff(bytes);
+  return readByBrowser(file);
+}
+
+/**
+ * Takes the pixels of anything that can be drawn.
+ * @param {CanvasImageSource} source A bitmap or a playing video.
+ * @param {number} rows Its height.
+ * @param {number} columns Its width.
+ * @returns {import('./grey.js').Grey} Its pixels.
+ */
+export function readDrawn(source, rows, columns) {
+  checkSize({rows, columns});
+  const canvas = new OffscreenCanvas(columns, rows);
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  context.drawImage(source, 0, 0);
+  const {data} = context.getImageData(0, 0, columns, rows);
+  return {rows, columns, data: luma(data, 4)};
+}
+
+async function readByBrowser(blob) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(blob, {
+      // The file's own numbers, not this screen's.
+      colorSpaceConversion: 'none',
+      imageOrientation: 'from-image',
+      premultiplyAlpha: 'none',
+    });
+  } catch {
+    throw new Error('It is damaged or no image. Give PNG, JPEG or DICOM.');
+  }
+  try {
+    return readDrawn(bitmap, bitmap.height, bitmap.width);
+  } finally {
+    bitmap.close();
+  }
+}
+
+function readJpeg(bytes) {
+  return readByBrowser(new Blob([bytes], {type: 'image/jpeg'}));
+}
+
+function checkSize({rows, columns}) {
+  if (rows * columns > MOST_PIXELS) {
+    throw new Error(`It has ${columns} x ${rows} pixels; the most is 64 million.`);
+  }
+}
+
+function refuseTiff(bytes) {
+  const mark = bytes.subarray(0, 4).join();
+  if (mark === '73,73,42,0' || mark === '77,77,0,42') {
+    throw new Error('TIFF is not read here. Save it as PNG.');
+  }
+}

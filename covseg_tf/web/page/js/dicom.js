@@ -1,0 +1,142 @@
+/**
+ * Radiographs from DICOM files. Parsing is dicom-parser's; see vendor/.
+ * @module
+ */
+
+import {decodeRle} from './rle.js';
+import {toGrey} from './window.js';
+
+const RADIOGRAPHY = ['CR', 'DX', 'DR', 'RG', 'OT', ''];
+const UNCOMPRESSED = ['1.2.840.10008.1.2', '1.2.840.10008.1.2.1'];
+const RLE = '1.2.840.10008.1.2.5';
+const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
+// Views from the side, in the words of ViewPosition.
+const LATERAL = ['LL', 'RL', 'LLD', 'RLD', 'LATERAL', 'LAT', 'L', 'R'];
+const CONVERT =
+  'Convert it to uncompressed DICOM (dcmdjpeg, gdcmconv --raw) or to PNG.';
+
+/**
+ * Tells a DICOM file by its preamble.
+ * @param {Uint8Array} bytes The file.
+ * @returns {boolean} Whether it is one.
+ */
+export function isDicom(bytes) {
+  return String.fromCharCode(...bytes.subarray(128, 132)) === 'DICM';
+}
+
+/**
+ * Reads a radiograph as it is looked at, lungs dark.
+ * @param {Uint8Array} bytes The file.
+ * @param {object} parser The `dicomParser` library.
+ * @param {(jpeg: Uint8Array) => Promise<import('./grey.js').Grey>} readJpeg
+ *   Decodes a JPEG picture, for files that hold one.
+ * @returns {Promise<import('./grey.js').Grey & {stretched: boolean}>} Its pixels.
+ * @throws {Error} If it is no readable radiograph, in words for the reader.
+ */
+export async function readDicom(bytes, parser, readJpeg) {
+  let dataset;
+  try {
+    dataset = parser.parseDicom(bytes);
+  } catch (error) {
+    throw new Error(`The DICOM file cannot be read (${reasonOf(error)}). ${CONVERT}`);
+  }
+  checkKind(dataset);
+  const rows = dataset.uint16('x00280010');
+  const columns = dataset.uint16('x00280011');
+  if (!rows || !columns) throw new Error('The DICOM file has no rows or columns.');
+  const pixels = await readPixels(dataset, parser, rows * columns, readJpeg);
+  return {rows, columns, ...toGrey(pixels, readDisplay(dataset))};
+}
+
+function checkKind(dataset) {
+  const modality = (dataset.string('x00080060') ?? '').trim();
+  if (!RADIOGRAPHY.includes(modality)) {
+    throw new Error(`This is of modality ${modality}; a radiograph (CR, DX) is needed.`);
+  }
+  const view = (dataset.string('x00185101') ?? '').trim().toUpperCase();
+  if (LATERAL.includes(view)) {
+    throw new Error('A lateral view; only frontal films are scored.');
+  }
+  if (!dataset.elements.x7fe00010) throw new Error('The DICOM file holds no pixels.');
+  const frames = dataset.intString('x00280008') ?? 1;
+  if (frames !== 1) throw new Error(`This holds ${frames} frames; one is needed.`);
+  const kind = dataset.string('x00280004');
+  if (kind !== 'MONOCHROME1' && kind !== 'MONOCHROME2') {
+    throw new Error(`This is ${kind}; a grey radiograph (MONOCHROME) is needed.`);
+  }
+}
+
+async function readPixels(dataset, parser, size, readJpeg) {
+  const syntax = dataset.string('x00020010');
+  const bits = dataset.uint16('x00280100');
+  if (bits !== 8 && bits !== 16) {
+    throw new Error(`Pixels of ${bits} bits are not read here. ${CONVERT}`);
+  }
+  const element = dataset.elements.x7fe00010;
+  if (syntax === JPEG_BASELINE && bits === 8) {
+    const {data} = await readJpeg(frameOf(dataset, parser, element));
+    if (data.length !== size) throw new Error('Its JPEG picture has another size.');
+    return data;
+  }
+  if (syntax === RLE) {
+    return decodeRle(frameOf(dataset, parser, element), size, bits, isSigned(dataset));
+  }
+  if (!UNCOMPRESSED.includes(syntax)) {
+    throw new Error(`Its compression (${syntax}) is not read here. ${CONVERT}`);
+  }
+  return readPlain(dataset, element, size, bits);
+}
+
+function frameOf(dataset, parser, element) {
+  if (!element.encapsulatedPixelData) throw new Error('Its pixels are damaged.');
+  const all = element.fragments.length;
+  return parser.readEncapsulatedPixelDataFromFragments(dataset, element, 0, all);
+}
+
+function readPlain(dataset, element, size, bits) {
+  if (element.length < size * (bits / 8)) {
+    throw new Error('The DICOM file holds too few pixels; it is damaged.');
+  }
+  const start = dataset.byteArray.byteOffset + element.dataOffset;
+  // Sliced, so that 16-bit numbers begin at an even address.
+  const buffer = dataset.byteArray.buffer.slice(start, start + size * (bits / 8));
+  if (bits === 8) return new (isSigned(dataset) ? Int8Array : Uint8Array)(buffer);
+  return new (isSigned(dataset) ? Int16Array : Uint16Array)(buffer);
+}
+
+function isSigned(dataset) {
+  return dataset.uint16('x00280103') === 1;
+}
+
+function readDisplay(dataset) {
+  const number = (tag) => dataset.floatString(tag) ?? null;
+  return {
+    bitsStored: dataset.uint16('x00280101'),
+    signed: isSigned(dataset),
+    slope: number('x00281053'),
+    intercept: number('x00281052'),
+    center: number('x00281050'),
+    width: number('x00281051'),
+    shape: (dataset.string('x00281056') ?? 'LINEAR').toUpperCase(),
+    modalityTable: readTable(dataset, 'x00283000'),
+    voiTable: readTable(dataset, 'x00283010'),
+    inverted: dataset.string('x00280004') === 'MONOCHROME1',
+  };
+}
+
+function readTable(dataset, tag) {
+  const item = dataset.elements[tag]?.items?.[0]?.dataSet;
+  if (!item?.elements.x00283002 || !item.elements.x00283006) return null;
+  const signed = isSigned(dataset);
+  const length = item.uint16('x00283002', 0) || 65536;
+  const first = item[signed ? 'int16' : 'uint16']('x00283002', 1);
+  const bits = item.uint16('x00283002', 2);
+  const {dataOffset} = item.elements.x00283006;
+  const start = item.byteArray.byteOffset + dataOffset;
+  const buffer = item.byteArray.buffer.slice(start, start + 2 * length);
+  return {first, bits, data: new Uint16Array(buffer)};
+}
+
+function reasonOf(error) {
+  return String(error?.exception ?? error?.message ?? error).replace(/\s+/g, ' ');
+}

@@ -1,0 +1,184 @@
+/**
+ * The page: files in, worklist and viewer out.
+ * @module
+ */
+
+import {Camera} from './camera.js';
+import {readFile} from './decode.js';
+import {keepOffline} from './offline.js';
+import {shrinkToShow} from './overlay.js';
+import {csvReport, htmlReport, jsonReport} from './report.js';
+import {Segmenter} from './segmenter.js';
+import {drawTable} from './table.js';
+import {Viewer} from './viewer.js';
+import {byUrgency, failedRow, scoredRow} from './worklist.js';
+
+const SAMPLES = ['phantom-healthy.png', 'phantom-mild.png', 'phantom-severe.png'];
+const $ = (id) => document.getElementById(id);
+
+/** @type {Promise<Segmenter>} The model, once it is loaded. */
+export const segmenter = Segmenter.load('model/');
+
+const state = {rows: [], chosen: null, queue: [], done: 0, busy: false, era: 0};
+const viewer = new Viewer((step) => {
+  choose(state.rows[state.rows.indexOf(state.chosen) + step]);
+});
+
+function choose(row) {
+  state.chosen = row;
+  draw();
+}
+
+function draw() {
+  $('results').hidden = state.rows.length === 0;
+  if (!state.chosen) return;
+  drawTable(state.rows, state.chosen, (row) => {
+    choose(row);
+    if (matchMedia('(max-width: 56rem)').matches) $('viewer').scrollIntoView();
+  });
+  viewer.show(state.chosen, state.rows.indexOf(state.chosen), state.rows.length);
+}
+
+function say(text) {
+  $('status').textContent = text;
+}
+
+/** Takes jobs `{name, read, notes}` and looks at one after the other. */
+async function add(jobs) {
+  state.queue.push(...jobs);
+  if (state.busy || !jobs.length) return;
+  state.busy = true;
+  [state.done, $('progress').hidden] = [0, false];
+  while (state.queue.length) {
+    const job = state.queue.shift();
+    const total = state.done + state.queue.length + 1;
+    say(`Looking at image ${state.done + 1} of ${total}…`);
+    [$('progress').max, $('progress').value] = [total, state.done];
+    await new Promise((resolve) => setTimeout(resolve));
+    const {era} = state;
+    const row = await look(job);
+    if (era !== state.era) continue; // cleared in the meantime
+    state.done += 1;
+    state.rows = byUrgency([...state.rows, row]);
+    state.chosen = state.done === 1 ? row : state.chosen ?? row;
+    draw();
+  }
+  finish();
+}
+
+function finish() {
+  [state.busy, $('progress').hidden] = [false, true];
+  if (!state.rows.length) return;
+  const failed = state.rows.filter((row) => row.error).length;
+  const plural = state.rows.length === 1 ? 'image' : 'images';
+  say(`Done: ${state.rows.length} ${plural}` +
+    (failed ? `, ${failed} could not be read.` : ', most involved first.'));
+  if (state.done > 1) choose(state.rows[0]);
+}
+
+async function look({name, read, notes}) {
+  try {
+    const image = await read();
+    const found = await (await segmenter).predict(image);
+    const all = image.stretched ? [...notes, 'stretched'] : notes;
+    return scoredRow(name, image, found, shrinkToShow(image), all);
+  } catch (error) {
+    console.info(error);
+    return failedRow(name, error.message || 'It cannot be read.');
+  }
+}
+
+function addFiles(files) {
+  const jobs = Array.from(files, (file) =>
+    ({name: file.name, read: () => readFile(file), notes: []}));
+  add(jobs);
+}
+
+async function addSamples() {
+  const read = (name) => async () => {
+    const response = await fetch(`samples/${name}`);
+    if (!response.ok) throw new Error('The phantom is missing.');
+    return readFile(await response.blob());
+  };
+  add(SAMPLES.map((name) => ({name, read: read(name), notes: []})));
+}
+
+function clear() {
+  [state.rows, state.chosen, state.queue] = [[], null, []];
+  state.era += 1;
+  draw();
+  say('Ready.');
+  $('choose').focus();
+}
+
+function save(name, type, text) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], {type}));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  say(`Saved ${name}.`);
+}
+
+function listenForFiles() {
+  $('choose').addEventListener('click', () => $('files').click());
+  $('files').addEventListener('change', () => {
+    addFiles($('files').files);
+    $('files').value = '';
+  });
+  // The whole window takes drops: a film that misses the box must not replace
+  // the page.
+  let depth = 0;
+  const mark = (change) => {
+    depth = change === 0 ? 0 : depth + change;
+    $('add').classList.toggle('over', depth > 0);
+  };
+  addEventListener('dragenter', () => mark(1));
+  addEventListener('dragleave', () => mark(-1));
+  addEventListener('dragover', (event) => event.preventDefault());
+  addEventListener('drop', (event) => {
+    event.preventDefault();
+    mark(0);
+    if (!$('choose').disabled) addFiles(event.dataTransfer.files);
+  });
+}
+
+function listenForButtons() {
+  const camera = new Camera((image) => {
+    const time = new Date().toLocaleTimeString();
+    add([{name: `Camera ${time}`, read: async () => image, notes: ['camera']}]);
+  });
+  $('open-camera').addEventListener('click', () =>
+    camera.open().catch((error) => say(error.message)));
+  $('try-samples').addEventListener('click', addSamples);
+  $('clear').addEventListener('click', clear);
+  $('save-report').addEventListener('click', async () => {
+    const {bundle} = await segmenter;
+    const text = await htmlReport(state.rows, bundle.name, new Date().toLocaleString());
+    save('covseg-report.html', 'text/html', text);
+  });
+  $('save-csv').addEventListener('click', () =>
+    save('covseg-report.csv', 'text/csv', csvReport(state.rows)));
+  $('save-json').addEventListener('click', async () => {
+    const {bundle, version} = await segmenter;
+    const text = jsonReport(state.rows, bundle, version);
+    save('covseg-report.json', 'application/json', text);
+  });
+}
+
+async function start() {
+  listenForFiles();
+  listenForButtons();
+  keepOffline(() => !state.rows.length && !state.busy);
+  try {
+    const {bundle} = await segmenter;
+    $('model-name').textContent = bundle.name;
+  } catch (error) {
+    say(`The page cannot start: ${error.message}`);
+    return;
+  }
+  for (const id of ['choose', 'open-camera', 'try-samples']) $(id).disabled = false;
+  say('Ready.');
+}
+
+start();

@@ -1,0 +1,77 @@
+/**
+ * The large picture of one row, with its numbers.
+ * @module
+ */
+
+import {extentOf, percent, sentencesOf, UNSURE_SIDES, zonesOf} from './flags.js';
+import {drawLayers} from './overlay.js';
+import {numbersOf} from './worklist.js';
+
+const $ = (id) => document.getElementById(id);
+
+/** Shows one row of the worklist. */
+export class Viewer {
+  /** @param {(step: number) => void} onStep Called to go back (-1) or on (1). */
+  constructor(onStep) {
+    $('show-overlay').addEventListener('change', () => this.#applyStrength());
+    $('opacity').addEventListener('input', () => this.#applyStrength());
+    $('full-screen').hidden = !document.fullscreenEnabled;
+    $('full-screen').addEventListener('click', () => $('picture').requestFullscreen());
+    $('previous').addEventListener('click', () => onStep(-1));
+    $('next').addEventListener('click', () => onStep(1));
+  }
+
+  /**
+   * Shows a row.
+   * @param {import('./worklist.js').Row} row What to show.
+   * @param {number} place Its place in the worklist, from 0.
+   * @param {number} count Rows in the worklist.
+   */
+  show(row, place, count) {
+    $('viewer-title').textContent = `${place + 1}. ${row.file}`;
+    $('picture').hidden = !row.shown;
+    $('failure').hidden = !row.error;
+    $('failure').textContent = row.error;
+    $('previous').disabled = place === 0;
+    $('next').disabled = place === count - 1;
+    for (const id of ['show-overlay', 'opacity', 'full-screen']) {
+      $(id).disabled = !row.shown;
+    }
+    if (row.shown) this.#draw(row);
+    const {total, right, left} = numbersOf(row);
+    $('total').textContent = percent(total);
+    $('right').textContent = percent(right);
+    $('left').textContent = percent(left);
+    $('extent').textContent = extentOf(row);
+    $('zones').textContent = zonesOf(row);
+    const sentences = row.error ? [] : sentencesOf(row);
+    $('notes').replaceChildren(...sentences.map((text) => {
+      const item = document.createElement('li');
+      item.textContent = text;
+      return item;
+    }));
+  }
+
+  #draw({shown, file, found}) {
+    const isUnsure = found.flags.some((flag) => UNSURE_SIDES.includes(flag));
+    document.querySelectorAll('.side').forEach((mark) => (mark.hidden = isUnsure));
+    for (const [name, picture] of Object.entries(drawLayers(shown, found))) {
+      const canvas = $(name);
+      [canvas.width, canvas.height] = [picture.width, picture.height];
+      canvas.getContext('2d').putImageData(picture, 0, 0);
+    }
+    const {total, right, left} = found.involvement;
+    const numbers = total === null ? 'not scored' :
+      `${percent(total)} of the lungs involved` +
+      (right === null ? '' : `, right ${percent(right)}, left ${percent(left)}`);
+    $('film').setAttribute('aria-label', `Film ${file}: ${numbers}.`);
+    this.#applyStrength();
+  }
+
+  #applyStrength() {
+    const strength = Number($('opacity').value);
+    $('opacity').setAttribute('aria-valuetext', `${strength} percent`);
+    $('paint').style.opacity = String(strength / 100);
+    $('paint').hidden = !$('show-overlay').checked;
+  }
+}

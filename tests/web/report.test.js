@@ -1,0 +1,44 @@
+// What the page saves: escaping, order, numbers.
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+
+import {csvReport, escaped, jsonReport, rounded} from
+  '../../covseg_tf/web/page/js/report.js';
+import {byUrgency, failedRow, scoredRow} from '../../covseg_tf/web/page/js/worklist.js';
+
+const row = (file, total, flags = []) => scoredRow(
+  file, {rows: 4, columns: 5}, {
+    flags, involvement: {total, right: null, left: 2}, zones: null,
+    extent: {total: null, right: null, left: 1},
+  }, {}, []);
+
+test('the most involved come first, the unread last', () => {
+  const rows = [failedRow('a', 'broken'), row('b', null, ['no_lungs_found']),
+    row('c', 1), row('e', 40), row('d', 40)];
+  assert.deepEqual(byUrgency(rows).map((r) => r.file), ['d', 'e', 'c', 'b', 'a']);
+});
+
+test('a spreadsheet runs no cell, and none breaks a line', () => {
+  const text = csvReport([row('=cmd("x"),1', 12.345), failedRow('a\nb', 'no')]);
+  const lines = text.split('\r\n');
+  const time = /,20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
+  assert.match(lines[1], time);
+  assert.equal(lines[1].replace(time, ''), `"'=cmd(""x""),1",12.35,,2,,,1,,4,5,,,`);
+  assert.equal(lines[2].replace(time, ''), '"a\nb",,,,,,,,,,,,no');
+});
+
+test('rounding is that of Python', () => {
+  const pairs = [[12.125, 12.12], [12.375, 12.38], [0.5, 0.5], [33.335, 33.34],
+    [99.999, 100], [0, 0], [100, 100], [7.2949, 7.29]];
+  for (const [value, expected] of pairs) assert.equal(rounded(value), expected);
+  assert.equal(rounded(null), null);
+});
+
+test('text is escaped for HTML and JSON holds numbers', () => {
+  assert.equal(escaped(`<a b='"&`), '&lt;a b=&#39;&quot;&amp;');
+  const bundle = {name: 'm', files: {'model.tflite': 'ab'}, threshold: 0.5};
+  const {images, format} = JSON.parse(jsonReport([row('f', 1.234)], bundle, '1'));
+  assert.equal(format, 'covseg_triage');
+  assert.equal(images[0].involved_percent, 1.23);
+  assert.equal(images[0].involved_percent_right, null);
+});
