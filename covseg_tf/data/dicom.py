@@ -41,8 +41,38 @@ def read_dicom_xray(path: str | pathlib.Path) -> np.ndarray:
     except Exception as error:  # pydicom raises what its decoders raise
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: its pixels cannot be decoded ({reason}).") from None
-    grey = _windowed(path, dataset, pixels)
+    try:
+        return dicom_grey_levels(dataset, pixels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def dicom_grey_levels(dataset, pixels: np.ndarray) -> np.ndarray:
+    """Returns decoded pixels as they are looked at, see `read_dicom_xray`.
+
+    Args:
+        dataset: The `pydicom.Dataset` that they came from.
+        pixels: Array `(rows, columns)` of one frame.
+
+    Returns:
+        uint8 array of the same shape.
+
+    Raises:
+        ValueError: If the window or a table cannot be applied.
+    """
+    grey = _windowed(dataset, pixels)
     return 255 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
+
+
+def has_window(dataset) -> bool:
+    """Tells whether the header says what black and white are.
+
+    Args:
+        dataset: A `pydicom.Dataset`.
+    """
+    if dataset.get("VOILUTSequence"):
+        return True
+    return None not in (dataset.get("WindowCenter"), dataset.get("WindowWidth"))
 
 
 def read_dicom_spacing(path: str | pathlib.Path) -> tuple[float, float] | None:
@@ -99,7 +129,7 @@ def _check_kind(path, dataset):
         raise ValueError(f"{path}: is {kind}. Expected MONOCHROME1 or MONOCHROME2.")
 
 
-def _windowed(path, dataset, pixels):
+def _windowed(dataset, pixels):
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
     try:
@@ -108,14 +138,16 @@ def _windowed(path, dataset, pixels):
             values = pixels  # a slope of 1 makes floats of 8-bit pixels
         if dataset.get("VOILUTSequence"):
             values = np.rint(values).astype(np.int32)  # they index the table
-        low, high = _display_range(dataset)
-        if low is None:
+        if not has_window(dataset):
             return to_grey(values)
+        low, high = _display_range(dataset)
         shown = apply_voi_lut(values, dataset).astype(np.float64)
         if low == high:
             raise ValueError("it has no width")
+        if not np.isfinite([low, high]).all() or not np.isfinite(shown).all():
+            raise ValueError("it is not finite")
     except (ValueError, TypeError, LookupError, NotImplementedError) as error:
-        raise ValueError(f"{path}: its window cannot be applied ({error}).") from None
+        raise ValueError(f"its window cannot be applied ({error}).") from None
     grey = np.clip((shown - low) * (255 / (high - low)), 0, 255)
     return np.rint(grey).astype(np.uint8)
 
@@ -126,8 +158,6 @@ def _display_range(dataset):
 
     if dataset.get("VOILUTSequence"):
         return 0, 2 ** int(dataset.VOILUTSequence[0].LUTDescriptor[2]) - 1
-    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
-        return None, None
     center, width = (
         float(np.atleast_1d(dataset[name].value)[0])
         for name in ("WindowCenter", "WindowWidth")

@@ -18,7 +18,7 @@ import numpy as np
 from covseg_tf.data.window import window_hounsfield
 
 # A volume with nothing below this has no air in it, hence no Hounsfield units.
-_AIR = -200.0
+AIR = -200.0
 _LABELS = (0, 1, 2, 3)
 _LOCK = threading.Lock()
 
@@ -47,7 +47,7 @@ def read_ct_header(
 
 
 def read_ct_slice(
-    path: pathlib.Path, index: int, window: tuple[float, float]
+    path: pathlib.Path, index: int | None, window: tuple[float, float]
 ) -> np.ndarray:
     """Returns one axial slice as grey levels.
 
@@ -101,7 +101,7 @@ def read_labels(
 def read_label_slice(
     path: pathlib.Path,
     image: pathlib.Path,
-    index: int,
+    index: int | None,
     labels: tuple[int, ...] | None = None,
 ) -> np.ndarray:
     """Returns one slice of `read_labels`."""
@@ -123,13 +123,13 @@ def _grey_volume(path, stamp, window):
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise ValueError(f"{path}: holds NaN or infinity.")
-    if low < _AIR:
+    if low < AIR:
         return np.stack([window_hounsfield(plane, *window) for plane in values]), True
     if low >= 0 and high <= 255:
         return np.rint(values).astype(np.uint8), False
     raise ValueError(
         f"{path}: holds {low:g} to {high:g}. Expected a CT in HU, with air below "
-        f"{_AIR:g}, or grey levels 0 to 255; mend the slope and intercept of its "
+        f"{AIR:g}, or grey levels 0 to 255; mend the slope and intercept of its "
         "header."
     )
 
@@ -149,8 +149,6 @@ def _label_volume(path, stamp, image, image_stamp, labels):
 
 def _values(path, image):
     """The voxels of `path`, turned by the header of `image`."""
-    from nibabel.orientations import apply_orientation
-
     volume, reference = _open(path), _open(image)
     if volume.shape[:3] != reference.shape[:3]:
         raise ValueError(
@@ -161,9 +159,34 @@ def _values(path, image):
         values = np.asanyarray(volume.dataobj).reshape(volume.shape[:3])
     if values.dtype == np.float64:
         values = values.astype(np.float32)
-    values = apply_orientation(values, _orientation(image, reference))
+    try:
+        return np.ascontiguousarray(turn_volume(values, reference.affine)[0])
+    except ValueError as error:
+        raise ValueError(f"{image}: {error}") from None
+
+
+def turn_volume(
+    values: np.ndarray, affine: np.ndarray
+) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Turns voxels as they are looked at.
+
+    Args:
+        values: Array `(x, y, z)`, the axes in any order and direction.
+        affine: The header's 4 x 4 matrix.
+
+    Returns:
+        A view `(slices, rows, columns)`, and which axis each of them was.
+
+    Raises:
+        ValueError: If the matrix does not say how the volume lies.
+    """
+    from nibabel.orientations import apply_orientation
+
+    orientation = _axes(affine)
+    values = apply_orientation(values, orientation)
     # Now x grows to the patient's right, y to the front, z to the head.
-    return np.ascontiguousarray(values[::-1, ::-1].T)
+    order = np.argsort(orientation[:, 0])[::-1]
+    return values[::-1, ::-1].T, tuple(order.tolist())
 
 
 def _open(path):
@@ -197,11 +220,20 @@ def _readable(path):
 
 
 def _orientation(path, image):
+    try:
+        return _axes(image.affine)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _axes(affine):
     from nibabel.orientations import io_orientation
 
-    orientation = io_orientation(image.affine)
+    if not np.isfinite(affine).all():
+        raise ValueError("its header does not say how the volume lies.")
+    orientation = io_orientation(affine)
     if np.isnan(orientation).any():
-        raise ValueError(f"{path}: its header does not say how the volume lies.")
+        raise ValueError("its header does not say how the volume lies.")
     return orientation
 
 

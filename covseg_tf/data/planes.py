@@ -25,7 +25,7 @@ def load_image(sample: "Sample") -> np.ndarray:
     path = sample.image
     if is_volume(path):
         window = sample.window or (LUNG_LEVEL, LUNG_WIDTH)
-        return read_ct_slice(path, _slice_of(sample), window)
+        return read_ct_slice(path, sample.slice_index, window)
     if is_dicom(path):
         return read_dicom_xray(path)
     pixels = read_image(path)
@@ -58,7 +58,7 @@ def load_mask(
         raise ValueError(f"{path}: missing, the {kind} mask of {sample.image}.")
     if is_volume(path):
         labels = sample.infection_labels if kind == "infection" else None
-        return read_label_slice(path, sample.image, _slice_of(sample), labels)
+        return read_label_slice(path, sample.image, sample.slice_index, labels)
     mask = read_image(path)
     if mask.ndim == 3:
         mask = _one_channel(path, mask)
@@ -82,11 +82,3 @@ def _one_channel(path, mask):
             f"{path}: the mask is coloured; save one grey channel of 0 and 255."
         )
     return mask[..., 0]
-
-
-def _slice_of(sample):
-    if sample.slice_index is None:
-        raise ValueError(
-            f"{sample.image}: is a volume; `slice_index` must say which slice."
-        )
-    return sample.slice_index

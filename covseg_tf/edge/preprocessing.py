@@ -10,6 +10,9 @@ import pathlib
 import cv2
 import numpy as np
 
+# Rows that are stretched at once.
+_BLOCK = 256
+
 
 @dataclasses.dataclass(frozen=True)
 class PreprocessingSpec:
@@ -167,8 +170,14 @@ def to_grey(image: np.ndarray) -> np.ndarray:
 
 
 def _stretch_to_uint8(image):
-    image = image.astype(np.float64)
-    low, high = image.min(), image.max()
+    low, high = float(image.min()), float(image.max())
+    grey = np.zeros(image.shape, np.uint8)
     if high <= low:
-        return np.zeros(image.shape, np.uint8)
-    return np.rint((image - low) * (255.0 / (high - low))).astype(np.uint8)
+        return grey
+    if not np.isfinite(high - low):
+        raise ValueError(f"The image's range, {low:g} to {high:g}, is too wide.")
+    # In blocks: a float64 copy of a large film would take 8 times its memory.
+    for start in range(0, len(image), _BLOCK):
+        block = image[start : start + _BLOCK].astype(np.float64)
+        grey[start : start + _BLOCK] = np.rint((block - low) * (255.0 / (high - low)))
+    return grey

@@ -12,6 +12,11 @@ NOTE_TEXTS = {
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
     "stretched": "More than 8 bits and no window: stretched from minimum to maximum.",
+    "no_end_mark": "The JPEG file lacks its end mark; no pixel is missing.",
+    "grey_volume": "The volume holds grey levels, not HU; taken as it is.",
+    "reformatted": "Axial slices made from another plane.",
+    "uneven_slices": "The slices lie unevenly; some may be missing.",
+    "unplaced_slices": "Slices without positions, in the order of their numbers.",
 }
 
 

@@ -1,62 +1,176 @@
-"""Finds what there is to score, without reading it."""
+"""Finds what there is to score, without decoding it."""
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 
-from covseg_tf.edge.preprocessing import read_image, to_grey
-from covseg_tf.triage.film import Film, Volume
+from covseg_tf.triage.archive import archive_entries
+from covseg_tf.triage.correct import correct_film
+from covseg_tf.triage.dicom_file import (
+    dicom_errors,
+    is_dicom_data,
+    parse_dicom,
+    text_of,
+)
+from covseg_tf.triage.dicom_pixels import frame_count
+from covseg_tf.triage.entry import Entry, bytes_entry, file_entry, stdin_entry
+from covseg_tf.triage.folder import SUFFIXES, folder_entries
+from covseg_tf.triage.read_dicom import read_dicom_film
+from covseg_tf.triage.read_nifti import is_nifti, read_nifti_volume
+from covseg_tf.triage.read_picture import read_picture
+from covseg_tf.triage.series import is_scout, read_series, series_identity
+from covseg_tf.triage.source import Source, guarded
+from covseg_tf.triage.tiff import is_tiff, tiff_pages
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One line of the worklist to be: a file, a member of an archive, a frame.
-
-    Attributes:
-        name: What the worklist calls it: the path as given; `FILE.zip!MEMBER`,
-            `FILE.dcm#2`, `-` for standard input. Unique within a run.
-        identity: Tells whether it is still the same: size and time of the file,
-            or a checksum. Never empty.
-        read: Call it for a `Film` or a `Volume`; raises `ValueError` with the
-            reason for anything that cannot be read.
-    """
-
-    name: str
-    identity: str
-    read: Callable[[], Film | Volume] = dataclasses.field(repr=False)
+# Holds the header of most DICOM files; the rest are read whole.
+_HEAD = 1 << 16
 
 
-def find_sources(paths: Iterable[str | pathlib.Path]) -> list[Source]:
-    """Lists what is to be scored: files as given, folders searched to any depth.
+def find_sources(
+    paths: Iterable[str | pathlib.Path], correct: bool = True
+) -> list[Source]:
+    """Lists what is to be scored.
+
+    Images (PNG, JPEG, TIFF, BMP, WebP), DICOM radiographs and CT series, and
+    NIfTI volumes, told by what they hold; each page or frame is a source, and a
+    CT series is one. Nothing here is decoded; what cannot be read says so when
+    its `read` is called.
+
+    Args:
+        paths: Files as given; folders, searched to any depth without following
+            links; zip archives; `"-"` for standard input.
+        correct: Whether films lose black or white frames and get inverted greys
+            undone. Defaults to `True`; turn it off for what is no radiograph.
+
+    Returns:
+        Sources in the order of `paths`, and of names within folders.
 
     Raises:
         ValueError: If a path does not exist, or there is no image at all.
     """
-    found: dict[pathlib.Path, None] = {}
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            found.update(dict.fromkeys(p for p in inside if p.is_file()))
+    entries: dict[str, Entry] = {}
+    for path in paths:
+        if str(path) == "-":
+            found: Iterable[Entry] = [stdin_entry()]
+        elif (path := pathlib.Path(path)).is_dir():
+            found = folder_entries(path)
         elif path.exists():
-            found[path] = None
+            found = [file_entry(path)]
         else:
             raise ValueError(f"{path}: no such file or folder.")
-    if not found:
+        for entry in found:
+            entries.setdefault(entry.name, entry)
+    sources = _unique(_sources(entries.values(), correct))
+    if not sources:
         raise ValueError(
             "no image found; give files, or folders that hold "
             f"{', '.join(s[1:] for s in SUFFIXES)} files."
         )
-    return [_file_source(path) for path in found]
+    return sources
 
 
-def _file_source(path):
-    status = path.stat()
-    identity = f"{status.st_size}-{status.st_mtime_ns}"
-    return Source(str(path), identity, lambda: _read(path))
+def bytes_sources(name: str, data: bytes, correct: bool = True) -> list[Source]:
+    """Lists what a file that is held in memory has to be scored.
+
+    Args:
+        name: Name for the worklist.
+        data: The file.
+        correct: As in `find_sources`.
+    """
+    return _unique(_sources([bytes_entry(name, data)], correct))
 
 
-def _read(path):
-    grey = to_grey(read_image(path))
-    return Film(grey, grey.shape)
+def _sources(entries, correct) -> Iterator[Source]:
+    series: dict[tuple[str, str], list[Entry]] = {}
+    numbers: dict[tuple[str, str], str] = {}
+    for entry in entries:
+        try:
+            yield from _look_into(entry, correct, series, numbers)
+        except (ValueError, OSError, MemoryError) as error:
+            yield _failing(entry, error)
+    folders = [folder for folder, _ in series]
+    for key, members in series.items():
+        several = folders.count(key[0]) > 1
+        name = f"{key[0]}#{numbers[key] or '0'}" if several else key[0]
+        read = guarded(lambda members=members: read_series(members))
+        yield Source(name, series_identity(members), read, members[0].path)
+
+
+def _look_into(entry, correct, series, numbers):
+    head = entry.head(4096)
+    if head[:4] in (b"PK\3\4", b"PK\5\6"):
+        if entry.is_member:
+            raise ValueError("an archive within an archive is not read; unpack it.")
+        yield from _sources(archive_entries(entry), correct)
+    elif is_dicom_data(head):
+        yield from _dicom_sources(entry, correct, series, numbers)
+    elif is_nifti(head):
+        yield _source(entry, lambda: read_nifti_volume(entry.load()))
+    else:
+        pages = [None]
+        if is_tiff(head):
+            pages = [p.index for p in tiff_pages(entry.load()) if not p.reduced]
+            pages = pages if len(pages) > 1 else [None]
+        for page in pages:
+            read = _film_reader(entry, read_picture, page, correct)
+            yield _source(entry, read, page)
+
+
+def _dicom_sources(entry, correct, series, numbers):
+    with dicom_errors():
+        header = _header(entry)
+        is_ct = text_of(header, "Modality").upper() == "CT"
+        count = frame_count(header)
+        uid = text_of(header, "SeriesInstanceUID")
+        scout = is_ct and is_scout(header)
+        number = text_of(header, "SeriesNumber")
+    if scout:
+        return
+    if is_ct and uid:
+        key = (entry.folder, uid)
+        series.setdefault(key, []).append(entry)
+        numbers.setdefault(key, number)
+    elif is_ct:
+        yield _source(entry, lambda: read_series([entry]))
+    else:
+        for frame in range(count) if count > 1 else [None]:
+            read = _film_reader(entry, read_dicom_film, frame, correct)
+            yield _source(entry, read, frame)
+
+
+def _header(entry):
+    header = parse_dicom(entry.head(_HEAD))
+    # Pixels follow the columns; before them the header goes on.
+    return header if "Columns" in header else parse_dicom(entry.load())
+
+
+def _film_reader(entry, reader, part, correct):
+    def read():
+        film = reader(entry.load(), part)
+        return correct_film(film) if correct else film
+
+    return read
+
+
+def _source(entry, read, part=None):
+    name = entry.name if part is None else f"{entry.name}#{part + 1}"
+    return Source(name, entry.identity, guarded(read), entry.path)
+
+
+def _failing(entry, error):
+    def read():
+        raise error
+
+    return Source(entry.name, entry.identity, guarded(read), entry.path)
+
+
+def _unique(sources):
+    """Sources with names of their own: two series may bear one number."""
+    taken: dict[str, Source] = {}
+    for source in sources:
+        name, number = source.name, 1
+        while name in taken:
+            number += 1
+            name = f"{source.name}-{number}"
+        taken[name] = dataclasses.replace(source, name=name)
+    return list(taken.values())

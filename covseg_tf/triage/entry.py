@@ -1,0 +1,144 @@
+"""Bytes that may be a film: a file, a member of an archive, standard input."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import stat
+import sys
+from collections.abc import Callable
+from typing import BinaryIO
+
+from covseg_tf.triage.limits import MAX_FILE, MAX_STDIN
+
+_FLAGS = os.O_RDONLY
+for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"):
+    _FLAGS |= getattr(os, _name, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """Something to look into, with its bytes on demand.
+
+    Attributes:
+        name: As `Source.name`.
+        identity: As `Source.identity`.
+        head: Call it with a number for the first so many bytes.
+        load: Call it for all bytes. Both raise `ValueError` or `OSError`.
+        folder: Name of what holds it, for the name of a series.
+        path: The file on disk that the bytes lie in, or `None`.
+        is_member: Whether it came out of an archive.
+    """
+
+    name: str
+    identity: str
+    head: Callable[[int], bytes] = dataclasses.field(repr=False)
+    load: Callable[[], bytes] = dataclasses.field(repr=False)
+    folder: str = ""
+    path: pathlib.Path | None = None
+    is_member: bool = False
+
+
+def file_entry(path: pathlib.Path) -> Entry:
+    """Returns a file as an entry; looks at its size and time alone.
+
+    Args:
+        path: Any path; what is no regular file fails on reading.
+    """
+    try:
+        status = path.stat()
+        identity = f"{status.st_size}-{status.st_mtime_ns}"
+    except OSError as error:
+        return failed_entry(str(path), error.strerror or "cannot be looked at", path)
+    return Entry(
+        str(path),
+        identity,
+        lambda size: read_file(path, size),
+        lambda: read_file(path),
+        str(path.parent),
+        path,
+    )
+
+
+def bytes_entry(name: str, data: bytes) -> Entry:
+    """Returns bytes as an entry.
+
+    Args:
+        name: As `Source.name`.
+        data: The file.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    return Entry(name, digest, lambda size: data[:size], lambda: data, name)
+
+
+def failed_entry(name: str, reason: str, path: pathlib.Path | None = None) -> Entry:
+    """Returns an entry that raises `ValueError` with a reason.
+
+    Args:
+        name: As `Source.name`.
+        reason: What to tell.
+        path: As `Entry.path`.
+    """
+
+    def fail(size=0):
+        raise ValueError(reason)
+
+    return Entry(name, f"failed: {reason}", fail, fail, path=path)
+
+
+def stdin_entry() -> Entry:
+    """Reads standard input, which comes but once, to the limit.
+
+    Returns:
+        An entry named `-`.
+    """
+    data = sys.stdin.buffer.read(MAX_STDIN + 1)
+    if not data:
+        return failed_entry("-", "standard input is empty; pipe an image into it.")
+    if len(data) > MAX_STDIN:
+        return failed_entry(
+            "-", f"more than {MAX_STDIN} bytes on standard input; give a file."
+        )
+    return bytes_entry("-", data)
+
+
+def read_file(path: pathlib.Path, size: int | None = None) -> bytes:
+    """Reads a regular file, and nothing else, without ever waiting for it.
+
+    Args:
+        path: The file.
+        size: How many bytes; `None` (default) for all.
+
+    Raises:
+        ValueError: If it is no regular file, is empty or too large.
+        OSError: If it cannot be read.
+    """
+    with open_file(path) as stream:
+        if size is not None:
+            return stream.read(size)
+        held = os.fstat(stream.fileno()).st_size
+        if held > MAX_FILE:
+            raise ValueError(f"holds {held} bytes; at most {MAX_FILE} are read.")
+        data = stream.read(MAX_FILE + 1)
+    if not data:
+        raise ValueError("the file is empty.")
+    return data
+
+
+def open_file(path: pathlib.Path) -> BinaryIO:
+    """Opens a regular file, and nothing else, for reading.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ValueError: If it is no regular file.
+        OSError: If it cannot be opened.
+    """
+    # A FIFO is opened without blocking, and told by its handle: between a look
+    # at a path and its opening the file may have been swapped.
+    stream = os.fdopen(os.open(path, _FLAGS), "rb")
+    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        return stream
+    stream.close()
+    raise ValueError("is no regular file and was not read.")
