@@ -138,6 +138,7 @@ def quantize(options, model, spec, samples, scores):
         metrics,
         card,
         **license_of(options),
+        modality="ct",
         export={
             "quantize": "full_integer",
             "calibration_images": len(planes["train"]),

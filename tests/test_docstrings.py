@@ -186,6 +186,7 @@ PUBLIC = {
         "Prediction",
         "PreprocessingSpec",
         "Segmenter",
+        "Zones",
         "bundled_models",
         "draw_phantom",
         "load_bundle",

@@ -57,18 +57,59 @@ def test_joined_lungs_are_not_guessed_apart():
         ([], ("no_lungs_found",)),
         ([RIGHT], ("lungs_not_separable",)),
         # one above the other
-        ([(slice(5, 40), slice(30, 60)), (slice(50, 90), slice(30, 60))], None),
+        (
+            [(slice(5, 40), slice(30, 60)), (slice(50, 90), slice(30, 60))],
+            ("lungs_not_separable",),
+        ),
         ([(slice(40, 60), slice(20, 35)), (slice(40, 60), slice(60, 75))], "small"),
     ],
 )
 def test_flags(lungs, flags):
     prediction = predict(lungs)
-    if flags is None:
-        flags = ("lungs_not_separable",)
     if flags == "small":
         flags = ("lung_area_implausible",)
         assert prediction.involvement.total is None
     assert prediction.flags == flags
+
+
+def test_lungs_at_the_edge_are_scored_with_a_warning():
+    """21 of the 100 pixels of the upper edge are lung; the limit is 20."""
+    lungs = [(slice(0, 70), slice(20, 40)), (slice(0, 70), slice(60, 61)), LEFT]
+    prediction = predict(lungs, [(slice(0, 35), slice(20, 40))])
+    assert prediction.flags == ("lungs_cut_off",)
+    assert prediction.involvement.right == pytest.approx(50)
+    assert predict([lungs[0], LEFT]).flags == ()  # 20 of 100
+
+
+def test_tilt_is_that_of_the_image_not_of_the_grid():
+    """Centres 40 columns apart; 20 rows are 26.6 degrees, 18 are 24.2."""
+    tilted = [RIGHT, (slice(50, 90), slice(60, 80))]
+    assert predict(tilted).flags == ("film_rotated",)
+    assert predict(tilted).involvement.total is None
+    assert predict([RIGHT, (slice(48, 88), slice(60, 80))]).flags == ()
+    # Twice as wide as high: 20 rows to 80 columns are 14 degrees.
+    assert predict(tilted, image_shape=(100, 200)).flags == ()
+
+
+def test_a_guarded_image_has_no_numbers():
+    lungs = predict().lung_levels
+    guarded = Prediction((100, 100), lungs, lungs, guard_flags=("not_a_chest_xray",))
+    assert guarded.flags == ("not_a_chest_xray",)
+    assert guarded.involvement.total is guarded.extent is guarded.zones is None
+
+
+def test_a_flag_is_named_once():
+    tilted = predict([RIGHT, (slice(50, 90), slice(60, 80))]).lung_levels
+    both = Prediction((100, 100), tilted, tilted, guard_flags=("film_rotated",))
+    assert both.flags == ("film_rotated",)
+
+
+def test_a_slice_has_no_extent_and_no_tilt():
+    tilted = predict([RIGHT, (slice(50, 90), slice(60, 80))]).lung_levels
+    piece = Prediction((100, 100), tilted, tilted, modality="ct")
+    assert piece.flags == ()
+    assert piece.involvement.total == 100
+    assert piece.extent is piece.extent_right is piece.zones is None
 
 
 def test_a_lung_in_pieces_stays_on_its_side():

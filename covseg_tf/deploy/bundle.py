@@ -18,6 +18,7 @@ from covseg_tf.edge.bundle import (
     MODEL,
     manifest_digest,
 )
+from covseg_tf.edge.guard import MODALITIES
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
 UNSTATED = "LicenseRef-unstated"
@@ -63,6 +64,7 @@ def write_bundle(
     threshold: float = 0.5,
     license: tuple[str, str] = (UNSTATED, _UNSTATED_TEXT),
     export: dict | None = None,
+    modality: str = "xray",
 ) -> pathlib.Path:
     """Writes a bundle, whole or not at all.
 
@@ -77,24 +79,32 @@ def write_bundle(
             that goes into the bundle.
         export: JSON-ready dict of how the file was made: quantization, number of
             calibration images, command. Versions are added.
+        modality: `"xray"` or `"ct"`, what the network was trained on. Defaults to
+            `"xray"`.
 
     Returns:
         Path of the folder.
 
     Raises:
-        ValueError: If the folder exists, or `threshold` is not in (0, 1).
+        ValueError: If the folder exists, `threshold` is not in (0, 1), or
+            `modality` is unknown.
     """
     folder = pathlib.Path(folder)
     if folder.exists():
         raise ValueError(f"{folder}: exists and is not overwritten; remove it first.")
     if not 0 < threshold < 1:
         raise ValueError(f"`threshold` must be in (0, 1). Received: {threshold}")
+    if modality not in MODALITIES:
+        raise ValueError(
+            f"`modality` must be one of {MODALITIES}. Received: {modality}"
+        )
     identifier, text = license
     contents = {MODEL: model, CARD: model_card.encode(), LICENSE: text.encode()}
     manifest = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "name": folder.name,
+        "modality": modality,
         "preprocessing": spec.to_dict(),
         "labels": ["lung", "infection"],
         "threshold": threshold,

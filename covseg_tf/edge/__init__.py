@@ -5,6 +5,7 @@ from covseg_tf.edge.phantom import draw_phantom
 from covseg_tf.edge.prediction import Involvement, Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image
 from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.edge.zones import Zones
 
 __all__ = [
     "Bundle",
@@ -12,6 +13,7 @@ __all__ = [
     "Prediction",
     "PreprocessingSpec",
     "Segmenter",
+    "Zones",
     "bundled_models",
     "draw_phantom",
     "load_bundle",

@@ -1,7 +1,7 @@
 """The bundle: a folder that holds a model and all that is needed to trust it.
 
 ```
-NAME/bundle.json      format, preprocessing, labels, metrics, SHA-256 of each file
+NAME/bundle.json      format, modality, preprocessing, labels, metrics, checksums
 NAME/model.tflite     the network
 NAME/MODEL_CARD.md    what it was trained on, its numbers and its limits
 NAME/LICENSE          on what terms the weights may be used
@@ -13,6 +13,7 @@ import hashlib
 import json
 import pathlib
 
+from covseg_tf.edge.guard import MODALITIES
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
 FORMAT = "covseg_bundle"
@@ -39,6 +40,8 @@ class Bundle:
         license: SPDX identifier of the weights' licence; the text lies beside.
         export: How the file was made: quantization, calibration, versions.
         model: Bytes of the TFLite file, those whose checksum was verified.
+        modality: What it was made for: `"xray"` (frontal chest X-rays) or `"ct"`
+            (axial slices). A bundle that does not say is for X-rays.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Bundle:
     license: str
     export: dict
     model: bytes = dataclasses.field(repr=False)
+    modality: str = "xray"
 
 
 def bundled_models() -> dict[str, pathlib.Path]:
@@ -94,6 +98,7 @@ def load_bundle(model: str | pathlib.Path) -> Bundle:
         license=manifest["license"],
         export=manifest["export"],
         model=contents[MODEL],
+        modality=_modality(folder, manifest),
     )
 
 
@@ -140,6 +145,16 @@ def _read_manifest(folder):
             "covseg_tf or export the bundle again."
         )
     return manifest
+
+
+def _modality(folder, manifest):
+    modality = manifest.get("modality", "xray")
+    if modality not in MODALITIES:
+        raise ValueError(
+            f"{folder / MANIFEST}: the modality must be one of {MODALITIES}. "
+            f"Received: {modality!r}. Update covseg_tf or export the bundle again."
+        )
+    return modality
 
 
 def _read_verified(folder, name, digest):

@@ -6,13 +6,27 @@ import functools
 import cv2
 import numpy as np
 
+from covseg_tf.edge.lung_shape import drop_specks, edge_contact, lung_tilt, split_lungs
+from covseg_tf.edge.zones import Zones, extent_score, measure_zones, percent_of
+
 # Shares of the image's area. A lung of an adult's frontal film covers 8-25 %.
 _LUNG_SPECK = 0.005
-_SMALLEST_LUNG = 0.02
 _PLAUSIBLE_LUNGS = (0.08, 0.75)
 _INFECTION_SPECK = 0.001
-# The smaller lung, as a share of the larger one.
-_SMALLEST_RATIO = 0.2
+# Degrees that the line through the lungs' centres may be off level, and the share
+# of an edge that lungs may touch. What they catch: docs/results/guard.md.
+MOST_TILT = 25.0
+MOST_CONTACT = 0.2
+# With one of these, numbers would be about something else than a chest.
+NOT_SCORED = frozenset(
+    {
+        "not_a_chest_xray",
+        "not_a_ct_slice",
+        "film_rotated",
+        "no_lungs_found",
+        "lung_area_implausible",
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +56,17 @@ class Prediction:
             probability times 256, as the network gives it.
         infection_levels: Likewise for infection.
         threshold: Probability above which a pixel is foreground.
+        guard_flags: What `covseg_tf.edge.guard` said of the image, if it was asked.
+        modality: `"xray"` or `"ct"`. Extent, zones, tilt and contact with the edge
+            are of frontal X-rays only.
     """
 
     image_shape: tuple[int, int]
     lung_levels: np.ndarray = dataclasses.field(repr=False)
     infection_levels: np.ndarray = dataclasses.field(repr=False)
     threshold: float = 0.5
+    guard_flags: tuple[str, ...] = ()
+    modality: str = "xray"
 
     @property
     def lung(self) -> np.ndarray:
@@ -72,45 +91,92 @@ class Prediction:
     @functools.cached_property
     def involvement(self) -> Involvement:
         """Percent of lung involved: total, left, right."""
-        if {"no_lungs_found", "lung_area_implausible"} & set(self.flags):
+        if NOT_SCORED & set(self.flags):
             return Involvement(None, None, None)
-        total = _percent(self._infection_grid, self._lung_grid)
+        total = percent_of(self._infection_grid, self._lung_grid)
         if self._sides is None:
             return Involvement(total, None, None)
-        right, left = (_percent(self._infection_grid, side) for side in self._sides)
+        right, left = (percent_of(self._infection_grid, s) for s in self._sides)
         return Involvement(total, left, right)
+
+    @property
+    def extent(self) -> int | None:
+        """Geographic extent of both lungs, 0 to 8, see `extent_score`.
+
+        `None` for a CT slice, and where a lung has no percentage.
+        """
+        scores = (self.extent_right, self.extent_left)
+        return None if None in scores else sum(scores)
+
+    @property
+    def extent_right(self) -> int | None:
+        """Extent score of the patient's right lung, 0 to 4, or `None`."""
+        return self._extent_of(self.involvement.right)
+
+    @property
+    def extent_left(self) -> int | None:
+        """Extent score of the patient's left lung, 0 to 4, or `None`."""
+        return self._extent_of(self.involvement.left)
+
+    @functools.cached_property
+    def zones(self) -> Zones | None:
+        """The six lung zones of a film, or `None` as for `extent`."""
+        if self.extent is None:
+            return None
+        return measure_zones(self._infection_grid, self._sides)
 
     @functools.cached_property
     def flags(self) -> tuple[str, ...]:
-        """Reasons for missing numbers, empty if there is none.
+        """What to know before the numbers are used, empty if there is nothing.
 
-        `"no_lungs_found"`, `"lung_area_implausible"` (below 8 % or above 75 %
-        of the image), `"lungs_not_separable"` (fewer than two lungs side by
-        side).
+        First the guard's: `"not_a_chest_xray"`, `"not_a_ct_slice"`,
+        `"film_rotated"`. Then those of the lungs that were found:
+        `"no_lungs_found"`; `"lung_area_implausible"` (below 8 % or above 75 % of
+        the image); `"lungs_not_separable"` (fewer than two lungs side by side: no
+        numbers per lung); `"film_rotated"` too when the line through their centres
+        is more than 25 degrees off level; `"lungs_cut_off"` (they touch more than
+        20 % of an edge: the numbers are of what is in the picture). All but
+        `"lungs_not_separable"` and `"lungs_cut_off"` leave the image unscored.
         """
-        share = np.count_nonzero(self._lung_grid) / self._lung_grid.size
+        return tuple(dict.fromkeys((*self.guard_flags, *self._lung_flags())))
+
+    def _lung_flags(self):
+        lungs = self._lung_grid
+        share = np.count_nonzero(lungs) / lungs.size
         if share == 0:
             return ("no_lungs_found",)
-        flags = []
         low, high = _PLAUSIBLE_LUNGS
-        if not low <= share <= high:
-            flags.append("lung_area_implausible")
-        if self._sides is None:
-            flags.append("lungs_not_separable")
-        return tuple(flags)
+        is_film = self.modality == "xray"
+        found = {
+            "lung_area_implausible": not low <= share <= high,
+            "lungs_not_separable": self._sides is None,
+            "film_rotated": is_film and self._tilt > MOST_TILT,
+            "lungs_cut_off": is_film and edge_contact(lungs) > MOST_CONTACT,
+        }
+        return tuple(flag for flag, holds in found.items() if holds)
+
+    @property
+    def _tilt(self):
+        # Lungs that are no pair have no line through them.
+        return lung_tilt(self._sides, self.image_shape) if self._sides else 0.0
+
+    def _extent_of(self, percent):
+        if percent is None or self.modality != "xray":
+            return None
+        return extent_score(percent)
 
     @functools.cached_property
     def _lung_grid(self):
-        return _drop_specks(self.lung_levels > 256 * self.threshold, _LUNG_SPECK)
+        return drop_specks(self.lung_levels > 256 * self.threshold, _LUNG_SPECK)
 
     @functools.cached_property
     def _infection_grid(self):
         painted = self.infection_levels > 256 * self.threshold
-        return _drop_specks(painted & self._lung_grid, _INFECTION_SPECK)
+        return drop_specks(painted & self._lung_grid, _INFECTION_SPECK)
 
     @functools.cached_property
     def _sides(self):
-        return _split_lungs(self._lung_grid)
+        return split_lungs(self._lung_grid)
 
     def _to_image(self, levels):
         rows, columns = self.image_shape
@@ -128,43 +194,3 @@ class Prediction:
             mask.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_LINEAR
         )
         return soft > 127
-
-
-def _percent(infection, lung):
-    return 100.0 * np.count_nonzero(infection & lung) / np.count_nonzero(lung)
-
-
-def _drop_specks(mask, share):
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    keep = np.zeros(count, bool)
-    keep[1:] = stats[1:, cv2.CC_STAT_AREA] >= share * mask.size
-    return keep[labels]
-
-
-def _split_lungs(mask):
-    """Returns `(image's left lung, image's right lung)`, or `None`.
-
-    The two largest pieces are the lungs if both are large enough, of a like
-    size and side by side; other pieces join the nearer one.
-    """
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8)
-    )
-    if count < 3:
-        return None
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    first, second = (np.argsort(-areas, kind="stable")[:2] + 1).tolist()
-    large, small = areas[first - 1], areas[second - 1]
-    if small < max(_SMALLEST_LUNG * mask.size, _SMALLEST_RATIO * large):
-        return None
-    left, right = sorted((first, second), key=lambda label: centres[label][0])
-    # Side by side: each centre lies outside the other's columns.
-    left_end = stats[left, cv2.CC_STAT_LEFT] + stats[left, cv2.CC_STAT_WIDTH]
-    if not (centres[right][0] > left_end and centres[left][0] < stats[right, 0]):
-        return None
-    middle = (centres[left][0] + centres[right][0]) / 2
-    on_left = np.zeros(count, bool)
-    on_left[1:] = centres[1:, 0] < middle
-    on_left[left], on_left[right] = True, False
-    is_left = on_left[labels]
-    return mask & is_left, mask & ~is_left

@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 
 from covseg_tf.edge.bundle import Bundle, load_bundle
+from covseg_tf.edge.guard import guard_flags
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image, to_grey
 
@@ -18,9 +19,12 @@ class Segmenter:
         model: Name of a bundled model, path of a bundle's folder, or a
             `Bundle`. Defaults to `"xray"`.
         threads: Int >= 1, threads of the interpreter. Defaults to 1.
+        guard: Flag, and leave unscored, images that are unlike what the model was
+            made for (see `covseg_tf.edge.guard`). Defaults to `True`.
 
     Attributes:
         bundle: The verified `Bundle` in use.
+        guard: Whether `predict` asks the guard; `run` never does.
 
     Raises:
         ValueError: If there is no such bundle, it is damaged, its model does
@@ -34,9 +38,15 @@ class Segmenter:
     (512, 512)
     """
 
-    def __init__(self, model: str | pathlib.Path | Bundle = "xray", threads: int = 1):
+    def __init__(
+        self,
+        model: str | pathlib.Path | Bundle = "xray",
+        threads: int = 1,
+        guard: bool = True,
+    ):
         if threads < 1:
             raise ValueError(f"`threads` must be at least 1. Received: {threads}")
+        self.guard = guard
         self.bundle = model if isinstance(model, Bundle) else load_bundle(model)
         # Imported here: listing a bundle or drawing a phantom needs no runtime.
         from ai_edge_litert.interpreter import Interpreter
@@ -62,6 +72,9 @@ class Segmenter:
             model: Bytes of the file, from `covseg_tf.deploy.export_tflite`.
             preprocessing: The spec it was exported with.
             threads: Int >= 1.
+
+        Returns:
+            A `Segmenter` without a guard: the file does not say what it is for.
         """
         bundle = Bundle(
             name="unnamed",
@@ -74,7 +87,7 @@ class Segmenter:
             export={},
             model=model,
         )
-        return cls(bundle, threads)
+        return cls(bundle, threads, guard=False)
 
     def predict(self, image: np.ndarray | str | pathlib.Path) -> Prediction:
         """Segments one image.
@@ -93,12 +106,16 @@ class Segmenter:
         if isinstance(image, (str, pathlib.Path)):
             image = read_image(image)
         grey = to_grey(image)
-        levels = self.run(self.bundle.preprocessing.resize(grey))
+        pixels = self.bundle.preprocessing.resize(grey)
+        levels = self.run(pixels)
+        modality = self.bundle.modality
         return Prediction(
             image_shape=grey.shape,
             lung_levels=levels["lung"],
             infection_levels=levels["infection"],
             threshold=self.bundle.threshold,
+            guard_flags=guard_flags(pixels, modality) if self.guard else (),
+            modality=modality,
         )
 
     def run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
