@@ -108,14 +108,16 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
         ValueError: If it is cut short before the first scan, damaged, or of
             more than 10,000 segments.
     """
-    position, size, frame, scans = 2, None, 0, 0
+    position, frame, scans = 2, 0, 0
+    size: tuple[int, int] | None = None
     for _ in range(_MOST_PARTS):
         # A marker is one byte FF and its kind, after any number of fill bytes FF.
-        position = max(position, _FILL.match(data, position).end() - 1)
+        fill = _FILL.match(data, position)
+        position = max(position, fill.end() - 1 if fill else 0)
         if data[position : position + 2] == b"\xff\xd9" and size is not None:
-            return JpegWalk(*size, frame, scans, True)
+            return JpegWalk(size[0], size[1], frame, scans, True)
         if position >= len(data) and size is not None and scans:
-            return JpegWalk(*size, frame, scans, False)
+            return JpegWalk(size[0], size[1], frame, scans, False)
         if position + 4 > len(data):
             raise _cut_short("JPEG")
         if data[position] != 0xFF:

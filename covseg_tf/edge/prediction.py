@@ -105,8 +105,8 @@ class Prediction:
 
         `None` for a CT slice, and where a lung has no percentage.
         """
-        scores = (self.extent_right, self.extent_left)
-        return None if None in scores else sum(scores)
+        right, left = self.extent_right, self.extent_left
+        return None if right is None or left is None else right + left
 
     @property
     def extent_right(self) -> int | None:

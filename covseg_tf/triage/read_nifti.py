@@ -4,6 +4,7 @@ import contextlib
 import math
 import struct
 import threading
+import typing
 import warnings
 import zlib
 
@@ -64,9 +65,10 @@ def read_nifti_volume(data: bytes) -> Volume:
         kind = nibabel.Nifti2Image if data[4:8] == b"n+2\0" else nibabel.Nifti1Image
         with _quiet(nibabel.imageglobals.logger):
             image = kind.from_bytes(data)
-            stored = np.asanyarray(image.dataobj.get_unscaled())
+            proxy: typing.Any = image.dataobj
+            stored = np.asanyarray(proxy.get_unscaled())
             affine = np.asarray(image.affine, np.float64)
-        slope, offset = image.dataobj.slope, image.dataobj.inter
+        slope, offset = proxy.slope, proxy.inter
         zooms = [float(z) for z in image.header.get_zooms()[:3]]
     except Exception as error:  # nibabel raises what NumPy raises
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -74,7 +76,7 @@ def read_nifti_volume(data: bytes) -> Volume:
     stored = stored.reshape(stored.shape[:3])
     with _quiet(nibabel.imageglobals.logger):
         values, axes = turn_volume(stored, affine)
-    spacing = tuple(zooms[axis] for axis in axes)
+    spacing = (zooms[axes[0]], zooms[axes[1]], zooms[axes[2]])
     usable = all(math.isfinite(z) and z > 0 for z in spacing)
     grey, notes = _grey(values, float(slope), float(offset))
     return Volume(grey, spacing if usable else None, notes)

@@ -35,7 +35,7 @@ def read_picture(data: bytes, page: int | None = None) -> Film:
         size = check_header(data, page or 0)
     except ValueError as error:
         raise ValueError(f"cannot be decoded: {error}") from None
-    notes = ()
+    notes: tuple[str, ...] = ()
     if data.startswith(JPEG) and not check_jpeg(data):
         notes, data = ("no_end_mark",), data + JPEG_END
     image = decode(data, page or 0)

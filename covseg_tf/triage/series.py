@@ -55,7 +55,9 @@ def read_series(entries: Sequence[Entry]) -> Volume:
             orientation, or two lie at one place.
         OSError: If a file cannot be read.
     """
-    planes, headers, size = [], [], 0
+    planes: list = []
+    headers: list = []
+    size = 0
     for entry in entries:
         try:
             with dicom_errors():

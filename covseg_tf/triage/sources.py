@@ -1,6 +1,7 @@
 """Finds what there is to score, without decoding it."""
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterable, Iterator
 
@@ -92,7 +93,7 @@ def _sources(entries, correct) -> Iterator[Source]:
     for key, members in series.items():
         several = folders.count(key[0]) > 1
         name = f"{key[0]}#{numbers[key] or '0'}" if several else key[0]
-        read = guarded(lambda members=members: read_series(members))
+        read = guarded(functools.partial(read_series, members))
         yield Source(name, series_identity(members), read, members[0].path)
 
 

@@ -77,7 +77,7 @@ class PageServer:
         bound = self._server.server_address[1]
         self._server.files = files
         self._server.hosts = (f"{HOST}:{bound}", f"localhost:{bound}")
-        self._thread = None
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self.url = f"http://{HOST}:{bound}{PREFIX}"
 
     def run(self) -> None:
@@ -88,7 +88,6 @@ class PageServer:
             self._server.server_close()
 
     def __enter__(self) -> "PageServer":
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         return self
 
@@ -100,6 +99,8 @@ class PageServer:
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+    files: dict[str, bytes]
+    hosts: tuple[str, ...]
 
     def handle_error(self, request, client_address):
         # A browser that closes a connection is no news for the terminal.
