@@ -17,6 +17,14 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
 
+class _Schema(argparse.Action):
+    def __call__(self, parser, namespace, values, option_string=None):
+        from covseg_tf.triage.worklist import schema_text
+
+        print(schema_text(), end="")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command.
 
@@ -49,14 +57,14 @@ def _parser():
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    triage = commands.add_parser("triage", help="score images, leave a report")
-    triage.add_argument("paths", nargs="+", metavar="PATH", help="image or folder")
-    triage.add_argument("--out", required=True, help="folder for the report")
-    triage.set_defaults(run=_triage)
+    triage = _add_triage(commands)
 
     demo = commands.add_parser("demo", help="triage phantoms that it draws itself")
     demo.add_argument("--out", default="covseg-demo", help="default: covseg-demo")
     demo.add_argument("--seed", type=int, default=0, help="seed of the phantoms")
+    demo.add_argument(
+        "--force", action="store_true", help="replace an earlier report in --out"
+    )
     demo.set_defaults(run=_demo)
 
     for command in (triage, demo):
@@ -67,9 +75,6 @@ def _parser():
             help="bundled model, or a bundle on disk (default: xray)",
         )
         command.add_argument("--threads", type=int, default=1, help="default: 1")
-        command.add_argument(
-            "--force", action="store_true", help="replace an earlier report in --out"
-        )
 
     models = commands.add_parser("models", help="list the bundled models")
     models.set_defaults(run=_models)
@@ -117,7 +122,51 @@ def _parser():
     )
     score.set_defaults(run=_evaluate)
     _add_serve(commands)
+    _add_web(commands)
     return parser
+
+
+def _add_triage(commands):
+    triage = commands.add_parser("triage", help="score images, leave a report")
+    triage.add_argument(
+        "paths", nargs="+", metavar="PATH", help="file, folder, archive; - reads stdin"
+    )
+    triage.add_argument("--out", required=True, help="folder for the report")
+    triage.add_argument(
+        "--schema",
+        action=_Schema,
+        nargs=0,
+        help="print the JSON schema of report.json and end",
+    )
+    again = triage.add_mutually_exclusive_group()
+    again.add_argument(
+        "--force", action="store_true", help="replace an earlier report in --out"
+    )
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run: score only what is not done, new or changed",
+    )
+    triage.add_argument(
+        "--dicom",
+        action="store_true",
+        help="write a DICOM SEG and an overlay for each DICOM source",
+    )
+    triage.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="images at once (default: 1)"
+    )
+    triage.add_argument(
+        "--report-images",
+        type=int,
+        default=200,
+        metavar="N",
+        help="the most images that report.html shows (default: 200)",
+    )
+    triage.add_argument(
+        "--quiet", action="store_true", help="no progress, no worklist on the screen"
+    )
+    triage.set_defaults(run=_triage)
+    return triage
 
 
 def _add_serve(commands):
@@ -157,20 +206,44 @@ def _add_serve(commands):
     serve.set_defaults(run=_serve)
 
 
+def _add_web(commands):
+    web = commands.add_parser("web", help="triage in the browser, on this machine")
+    web.add_argument(
+        "--model",
+        default="xray",
+        metavar="NAME|FILE",
+        help="bundled X-ray model, or a bundle on disk (default: xray)",
+    )
+    web.add_argument("--port", type=int, default=8760, help="default: 8760")
+    web.add_argument("--no-browser", action="store_true", help="only print the address")
+    web.set_defaults(run=_web)
+
+
 def _triage(options):
     from covseg_tf.edge import Segmenter
-    from covseg_tf.triage.run import find_images
+    from covseg_tf.triage.output import check_output
 
-    find_images(options.paths)
+    if options.jobs > 1 and options.threads > 1:
+        raise ValueError("give either --jobs or --threads above 1, not both.")
+    check_output(pathlib.Path(options.out), options.force, options.resume)
     segmenter = Segmenter(options.model, threads=options.threads)
-    return _run_triage(options, options.paths, segmenter)
+    return _run_triage(
+        options,
+        options.paths,
+        segmenter,
+        force=options.force,
+        resume=options.resume,
+        dicom=options.dicom,
+        jobs=options.jobs,
+        report_images=options.report_images,
+    )
 
 
 def _demo(options):
     import cv2
 
     from covseg_tf.edge import Segmenter, draw_phantom
-    from covseg_tf.triage.run import prepare_output
+    from covseg_tf.triage.output import prepare_output
 
     if options.seed < 0:
         raise ValueError(f"--seed must be 0 or more. Received: {options.seed}")
@@ -184,39 +257,52 @@ def _demo(options):
         phantom = draw_phantom(options.seed * len(_NAMES) + index, severity)
         path.write_bytes(cv2.imencode(".png", phantom.image)[1].tobytes())
         paths.append(path)
-    options.force = True
-    return _run_triage(options, paths, segmenter)
+    options.quiet = False
+    return _run_triage(options, paths, segmenter, force=True)
 
 
-def _run_triage(options, paths, segmenter):
-    from covseg_tf.triage.run import triage
+def _run_triage(options, paths, segmenter, **words):
+    from covseg_tf.triage import triage
+    from covseg_tf.triage.progress import Progress
+    from covseg_tf.triage.screen import worklist_text
 
-    rows = triage(paths, options.out, segmenter, force=options.force)
-    _print_worklist(rows)
-    report = pathlib.Path(options.out) / "report.html"
-    print(f"\nReport: {report}   (research use only, not a medical device)")
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    try:
+        rows = triage(
+            paths,
+            options.out,
+            segmenter,
+            on_row=lambda row, done, total: progress(done, total),
+            **words,
+        )
+    except KeyboardInterrupt:
+        progress.close()
+        return _complain(options, f"interrupted{_go_on(options)}", 130)
+    except OSError as error:
+        progress.close()
+        return _complain(options, f"{error}{_go_on(options)}", 1)
+    progress.close()
+    if not options.quiet:
+        report = pathlib.Path(options.out) / "report.html"
+        print(worklist_text(rows))
+        print(f"Report: {report}   (research use only, not a medical device)")
     if all(row.error for row in rows):
-        print(f"covseg {options.command}: no image could be read", file=sys.stderr)
-        return 1
+        return _complain(options, "no image could be read", 1)
     return 0
 
 
-def _print_worklist(rows):
-    from covseg_tf.edge.printable import printable
-    from covseg_tf.triage.report import note_of, percent
+def _complain(options, message, code):
+    print(f"covseg {options.command}: {message}", file=sys.stderr)
+    return code
 
-    print(f"{'#':>4}  {'involved':>8}  {'right':>7}  {'left':>7}  image")
-    for number, row in enumerate(rows, start=1):
-        numbers = (
-            percent(row.involved_percent),
-            percent(row.involved_percent_right),
-            percent(row.involved_percent_left),
-        )
-        note = note_of(row)
-        print(
-            f"{number:>4}  {numbers[0]:>8}  {numbers[1]:>7}  {numbers[2]:>7}  "
-            f"{printable(row.file)}{'  ! ' + printable(note) if note else ''}"
-        )
+
+def _go_on(options):
+    from covseg_tf.triage.journal import JOURNAL, count_done
+
+    journal = pathlib.Path(options.out) / JOURNAL
+    if options.command != "triage" or not journal.is_file():
+        return ""
+    return f"; {count_done(journal)} done, the same command with --resume goes on"
 
 
 def _models(options):
@@ -266,6 +352,12 @@ def _evaluate(options):
     return evaluate_command(
         **{name: words[name] for name in (*names, "threads", "force")}
     )
+
+
+def _web(options):
+    from covseg_tf.web.command import web_command
+
+    return web_command(options.model, options.port, not options.no_browser)
 
 
 def _serve(options):

@@ -202,6 +202,7 @@ PUBLIC = {
         "Source",
         "TriageRow",
         "Volume",
+        "draw_overlay",
         "find_sources",
         "triage",
     ],

@@ -21,7 +21,7 @@ INSIDE = {
     "serving": {"serving", "edge"},
     "commands": {"commands", "training", "deploy", "data", "edge"},
     "edge": {"edge"},
-    "triage": {"triage", "data", "edge"},
+    "triage": {"triage", "data", "edge", "__init__"},
     "web": {"web", "edge", "__init__"},
     "cli.py": {"commands", "edge", "triage", "data", "serving", "web", "__init__"},
     "__init__.py": set(),

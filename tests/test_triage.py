@@ -1,6 +1,8 @@
 """The command as a user meets it, with a tiny bundle."""
 
 import csv
+import dataclasses
+import io
 import json
 import pathlib
 import subprocess
@@ -12,8 +14,9 @@ import pytest
 
 from covseg_tf import cli
 from covseg_tf.edge import Prediction, Segmenter, draw_phantom
-from covseg_tf.triage import TriageRow, triage
-from covseg_tf.triage.report import render_report
+from covseg_tf.triage import score as score_module
+from covseg_tf.triage import triage
+from covseg_tf.triage.progress import Progress
 
 
 @pytest.fixture
@@ -62,9 +65,14 @@ def test_worklist_report_and_masks(images, tiny_bundle, tmp_path, capsys):
     assert len({row["lung_mask"] for row in rows[:-1]}) == 3  # two are called "one"
 
     page = (out / "report.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 6
-    assert "http" not in page.replace("http-equiv", "")
-    assert "<script" not in page
+    assert page.count("data:image/jpeg;base64,") == 3
+    assert page.count("data:image/png;base64,") == 3
+    assert sorted(p.name for p in out.iterdir()) == [
+        *("finished.jsonl", "masks", "overlays"),
+        *("report.csv", "report.html", "report.json"),
+    ]
+    assert len(list((out / "overlays").glob("*.jpg"))) == 3
+    assert not list(out.rglob("*.part"))
 
 
 def test_sixteen_bit_equals_eight_bit(images, tiny_bundle):
@@ -118,12 +126,12 @@ def test_a_write_that_fails_is_one_line_and_code_1(
     def full(path, mask):
         raise OSError(28, "No space left on device", str(path))
 
-    # The function `triage` hides the module of its name.
-    monkeypatch.setattr(sys.modules[triage.__module__], "_write_png", full)
+    monkeypatch.setattr(score_module, "write_png", full)
     words = ("triage", images / "one.png", "--out", tmp_path / "out")
     assert run(*words, "--model", tiny_bundle / "model.tflite") == 1
     error = capsys.readouterr().err
     assert "No space left" in error
+    assert "0 done, the same command with --resume goes on" in error
     assert error.count("\n") == 1
 
 
@@ -135,6 +143,10 @@ def test_a_write_that_fails_is_one_line_and_code_1(
         (["triage", "x.png", "--out", "o", "--model", "nothing"], "no such model"),
         (["triage", "x.png", "--out", "o", "--threads", "0"], "at least 1"),
         (["triage", "x.png"], "--out"),
+        (["triage", "x.png", "--out", "o", "--jobs", "0"], "at least 1"),
+        (["triage", "x.png", "--out", "o", "--jobs", "2", "--threads", "2"], "either"),
+        (["triage", "x.png", "--out", "o", "--report-images", "-1"], "0 or more"),
+        (["triage", "x.png", "--out", "o", "--force", "--resume"], "not allowed"),
         (["triage", "x.png", "--out", "o", "--colour"], "unrecognized"),
         (["bogus"], "invalid choice"),
         (["demo", "--seed", "-1"], "0 or more"),
@@ -165,26 +177,14 @@ def test_nothing_readable_is_code_1(tmp_path, tiny_bundle, capsys):
     )
 
 
-def test_names_cannot_become_markup_or_formulas(tmp_path):
-    hostile = '"><img src=x onerror=alert(1)>\x1b[31m.png'
-    row = TriageRow(file=hostile, error="<b>bad</b>", overlay=(b"a", b"b"))
-    page = render_report([row], {"name": "<i>"})
-    assert "<img src=x" not in page
-    assert "<b>bad" not in page
-    assert "<i>\n" not in page
-    assert "\x1b" not in page
-
-    from covseg_tf.triage.run import _write_csv
-
-    _write_csv(tmp_path / "r.csv", [TriageRow(file="=HYPERLINK(1)")])
-    assert "\n'=HYPERLINK" in (tmp_path / "r.csv").read_text()
-
-
 class Fixed:
     """A segmenter that gives drawn maps, so that the order is known."""
 
     class bundle:  # noqa: N801
-        name, threshold, metrics = "fixed", 0.5, {}
+        name, threshold, modality = "fixed", 0.5, "xray"
+        model, folder = b"", pathlib.Path("(in memory)")
+
+    guard = False
 
     def __init__(self, percents):
         self.percents = iter(percents)
@@ -217,3 +217,73 @@ def test_module_runs_as_a_program(tiny_bundle, tmp_path):
     assert result.returncode == 0, result.stderr
     assert len(list((tmp_path / "demo" / "phantoms").glob("*.png"))) == 5
     assert result.stderr.count("Traceback") == 0
+
+
+def test_jobs_do_not_change_the_results(images, tiny_bundle, tmp_path):
+    for number in range(6):
+        phantom = draw_phantom(number, 0.4, 96).image
+        cv2.imwrite(str(images / f"film{number}.png"), phantom)
+    segmenter = Segmenter(tiny_bundle)
+    one = triage([images], tmp_path / "one", segmenter)
+    three = triage([images], tmp_path / "three", segmenter, jobs=3)
+    # All but the time.
+    assert [dataclasses.replace(row, finished="") for row in one] == [
+        dataclasses.replace(row, finished="") for row in three
+    ]
+    for path in (tmp_path / "one" / "masks").iterdir():
+        other = tmp_path / "three" / "masks" / path.name
+        assert path.read_bytes() == other.read_bytes()
+
+
+def test_calls_back_with_the_count(images, tiny_bundle, tmp_path):
+    seen = []
+    triage(
+        [images],
+        tmp_path / "out",
+        Segmenter(tiny_bundle),
+        on_row=lambda row, done, total: seen.append((done, total)),
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_long_worklist_is_cut_on_the_screen_and_quiet_is_quiet(
+    tmp_path, tiny_bundle, capsys
+):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for number in range(53):
+        (folder / f"{number}.png").write_bytes(b"x")
+    words = ("triage", folder, "--out", tmp_path / "out", "--model", tiny_bundle)
+    assert run(*words) == 1
+    text = capsys.readouterr().out
+    assert text.count(".png") == 50
+    assert "... and 3 more in report.csv" in text
+    assert "53 images: 0 scored, 0 flagged, 53 could not be read" in text
+    assert run(*words, "--force", "--quiet") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "covseg triage: no image could be read\n"
+
+
+def test_progress_is_for_a_terminal():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal, pipe, hushed = Terminal(), io.StringIO(), Terminal()
+    for progress in (Progress(terminal), Progress(pipe), Progress(hushed, quiet=True)):
+        for done in range(1, 101):
+            progress(done, 100)
+        progress.close()
+    assert "100/100" in terminal.getvalue()
+    assert "\n" not in terminal.getvalue()
+    assert terminal.getvalue().endswith(" \r")
+    assert pipe.getvalue() == hushed.getvalue() == ""
+
+
+def test_a_folder_that_cannot_be_written_is_code_2(images, tiny_bundle, capsys):
+    out = images / "one.png" / "out"
+    assert run("triage", images, "--out", out, "--model", tiny_bundle) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "cannot be written" in error

@@ -1,128 +1,30 @@
-"""From many image files to a worklist and a report."""
+"""From many images to a worklist and a report."""
 
-import csv
+import concurrent.futures
 import dataclasses
-import json
+import hashlib
+import os
 import pathlib
+import queue
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import cv2
-import numpy as np
-
-from covseg_tf.edge.prediction import Prediction
-from covseg_tf.edge.preprocessing import read_image, to_grey
+from covseg_tf import __version__
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.triage.report import render_report
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_OWN = ("report.csv", "report.json", "report.html")
-# Marks `masks/` as ours: only then may --force empty it.
-_MASK_NOTE = "ABOUT.txt"
-_MASK_TEXT = (
-    "Masks written by covseg triage: 0 background, 255 lung or infection, one pair\n"
-    "per image at its own size. A new run with --force replaces this folder.\n"
+from covseg_tf.triage.journal import Journal
+from covseg_tf.triage.output import (
+    LAYERS,
+    REPORTS,
+    is_own,
+    prepare_output,
+    write_atomic,
 )
-_FIELDS = (
-    "file",
-    "involved_percent",
-    "involved_percent_right",
-    "involved_percent_left",
-    "flags",
-    "error",
-    "lung_mask",
-    "infection_mask",
-)
+from covseg_tf.triage.report import MOST_CARDS, write_report
+from covseg_tf.triage.row import TriageRow, urgency
+from covseg_tf.triage.score import Scorer, utc_now
+from covseg_tf.triage.sources import Source, find_sources
+from covseg_tf.triage.worklist import RunFacts, to_csv, to_json
 
-
-@dataclasses.dataclass(frozen=True)
-class TriageRow:
-    """One line of the worklist.
-
-    Attributes:
-        file: Path as given.
-        involved_percent: Percent of lung involved, `None` if not scored.
-        involved_percent_right: Of the patient's right lung.
-        involved_percent_left: Of the patient's left lung.
-        flags: Reasons for missing numbers, see `Prediction.flags`.
-        error: Why the file could not be read, or an empty string.
-        lung_mask: Path of the mask within the output folder, or empty.
-        infection_mask: Likewise.
-        overlay: JPEG bytes `(plain, overlay)` for the report, or `None`.
-    """
-
-    file: str
-    involved_percent: float | None = None
-    involved_percent_right: float | None = None
-    involved_percent_left: float | None = None
-    flags: tuple[str, ...] = ()
-    error: str = ""
-    lung_mask: str = ""
-    infection_mask: str = ""
-    overlay: tuple[bytes, bytes] | None = dataclasses.field(default=None, repr=False)
-
-    def to_dict(self) -> dict:
-        """Returns the row as the JSON report holds it."""
-        row = {name: getattr(self, name) for name in _FIELDS}
-        row["flags"] = list(self.flags)
-        for name in _FIELDS[1:4]:
-            row[name] = None if row[name] is None else round(row[name], 2)
-        return row
-
-
-def find_images(paths: Iterable[str | pathlib.Path]) -> list[pathlib.Path]:
-    """Lists image files: files as given, folders searched to any depth.
-
-    Raises:
-        ValueError: If a path does not exist, or there is no image at all.
-    """
-    found: dict[pathlib.Path, None] = {}
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            found.update(dict.fromkeys(p for p in inside if p.is_file()))
-        elif path.exists():
-            found[path] = None
-        else:
-            raise ValueError(f"{path}: no such file or folder.")
-    if not found:
-        raise ValueError(
-            "no image found; give files, or folders that hold "
-            f"{', '.join(s[1:] for s in SUFFIXES)} files."
-        )
-    return list(found)
-
-
-def prepare_output(out: str | pathlib.Path, force: bool = False) -> pathlib.Path:
-    """Makes the output folder; never overwrites unless told to.
-
-    Raises:
-        ValueError: If the folder is not empty and `force` is not set, its
-            `masks` holds files that no earlier report wrote, or it cannot be
-            made.
-    """
-    out = pathlib.Path(out)
-    masks = out / "masks"
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; give a folder for the report.")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise ValueError(
-            f"{out}: exists and is not empty; give another folder or add --force."
-        )
-    if masks.exists() and not (masks / _MASK_NOTE).is_file():
-        raise ValueError(
-            f"{masks}: was not written by an earlier report and is left alone; "
-            "give another folder."
-        )
-    try:
-        masks.mkdir(parents=True, exist_ok=True)
-        (masks / _MASK_NOTE).write_text(_MASK_TEXT, "utf-8")
-    except OSError as error:
-        raise ValueError(f"{out}: cannot be written ({error.strerror}).") from None
-    for path in masks.glob("*.png"):
-        path.unlink()
-    for name in _OWN:
-        (out / name).unlink(missing_ok=True)
-    return out
+Work = tuple[Source, str]
 
 
 def triage(
@@ -130,122 +32,212 @@ def triage(
     out: str | pathlib.Path,
     segmenter: Segmenter,
     force: bool = False,
-    on_row: Callable[[TriageRow], None] | None = None,
+    on_row: Callable[[TriageRow, int, int], None] | None = None,
+    *,
+    resume: bool = False,
+    dicom: bool = False,
+    report_images: int = MOST_CARDS,
+    jobs: int = 1,
 ) -> list[TriageRow]:
     """Scores images and leaves a worklist, masks and a report.
 
-    Writes `report.csv`, `report.json`, `report.html` (self-contained) and
-    `masks/*.png` (0 and 255, at each image's own size) into `out`.
+    Writes `report.csv`, `report.json`, `report.html` (self-contained),
+    `masks` (0 and 255, at each image's own size) and `overlays` into `out`,
+    each file whole or not at all. While it runs, `journal.jsonl` holds the rows
+    that are done; it stays there if the run is cut short, and is called
+    `finished.jsonl` after it.
 
     Args:
-        paths: Image files, and folders to search.
-        out: Output folder; must be new or empty unless `force`.
+        paths: Files, folders to search, archives; `"-"` is standard input.
+        out: Output folder; must be new or empty unless `force` or `resume`.
         segmenter: What scores them.
         force: Replace an earlier report in `out`; other files stay.
-        on_row: Called with each row as it is done.
+        on_row: Called after each row with the row, how many are done and how
+            many there are.
+        resume: Go on with a run of the same arguments, cut short or finished:
+            only what is new or changed is scored. Rows of files that are gone
+            stay.
+        dicom: Write a DICOM Segmentation and a Secondary Capture for each source
+            that is DICOM. Needs `highdicom`.
+        report_images: The most images that `report.html` shows; the rest are
+            lines of its table. Defaults to 200.
+        jobs: Images scored at once, each by a segmenter of its own. The results
+            do not depend on it. Defaults to 1.
 
     Returns:
-        Rows, most involved first, then those without a number. A file that
+        Rows, most involved first, then those without a number. A source that
         cannot be read is a row with its `error`.
 
     Raises:
-        ValueError: If a path does not exist, there is no image, or `out` may
-            not be used.
+        ValueError: If a path does not exist, there is no image, an argument is
+            out of range, `out` may not be used, or `resume` finds a run of other
+            arguments.
+        OSError: If an output cannot be written.
     """
-    # Masks of an earlier report inside a searched folder are no images.
-    masks = pathlib.Path(out).resolve() / "masks"
-    files = [p for p in find_images(paths) if masks not in p.resolve().parents]
-    if not files:
-        raise ValueError(f"no image found besides the masks of {out}.")
-    out = prepare_output(out, force)
-    rows = []
-    for row in _score(files, out, segmenter):
-        rows.append(row)
-        if on_row is not None:
-            on_row(row)
-    rows.sort(key=_urgency)
-    _write_csv(out / "report.csv", rows)
-    model = {"name": segmenter.bundle.name, "metrics": segmenter.bundle.metrics}
-    document = {
-        "format": "covseg_triage",
-        "format_version": 1,
-        "model": segmenter.bundle.name,
-        "threshold": segmenter.bundle.threshold,
-        "images": [row.to_dict() for row in rows],
-    }
-    text = json.dumps(document, indent=2, ensure_ascii=True)
-    (out / "report.json").write_text(text + "\n", "utf-8")
-    (out / "report.html").write_text(render_report(rows, model), "utf-8")
+    _check_numbers(jobs, report_images)
+    if dicom:
+        _check_highdicom()
+    is_xray = segmenter.bundle.modality == "xray"
+    sources = _find(paths, pathlib.Path(out), correct=is_xray)
+    out = prepare_output(out, force, resume)
+    facts = _facts(segmenter)
+    journal = Journal(out, _header(facts, paths, dicom))
+    finished = False
+    try:
+        scorers = _scorers(segmenter, out, dicom, jobs)
+        work = _plan(sources, journal, out)
+        rows = _all_rows(work, journal, scorers, on_row)
+        if not work and _is_reported(out):
+            finished = True
+            return rows
+        facts = dataclasses.replace(
+            facts, started=journal.header["started"], finished=utc_now()
+        )
+        _write_reports(out, rows, facts, segmenter, report_images)
+        finished = True
+    finally:
+        journal.close(finished)
     return rows
 
 
-def _score(files, out, segmenter) -> Iterator[TriageRow]:
-    taken: set[str] = set()
-    for path in files:
-        try:
-            grey = to_grey(read_image(path))
-            prediction = segmenter.predict(grey)
-        except (ValueError, OSError, MemoryError, cv2.error) as error:
-            reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
-            yield TriageRow(file=str(path), error=reason)
-            continue
-        stem = _unique(path.stem, taken)
-        lung, infection = prediction.lung_mask, prediction.infection_mask
-        names = [f"masks/{stem}_{kind}.png" for kind in ("lung", "infection")]
-        for name, mask in zip(names, (lung, infection), strict=True):
-            _write_png(out / name, mask)
-        yield TriageRow(
-            file=str(path),
-            involved_percent=prediction.involvement.total,
-            involved_percent_right=prediction.involvement.right,
-            involved_percent_left=prediction.involvement.left,
-            flags=prediction.flags,
-            lung_mask=names[0],
-            infection_mask=names[1],
-            overlay=draw_overlay(grey, prediction),
+def _check_numbers(jobs, report_images):
+    if jobs < 1:
+        raise ValueError(f"`jobs` must be at least 1. Received: {jobs}")
+    if report_images < 0:
+        raise ValueError(
+            f"`report_images` must be 0 or more. Received: {report_images}"
         )
 
 
-def draw_overlay(
-    grey: np.ndarray, prediction: Prediction, side: int = 512
-) -> tuple[bytes, bytes]:
-    """Returns JPEG bytes of the plain image and of the overlay.
+def _check_highdicom():
+    try:
+        import highdicom  # noqa: F401
+    except ImportError as error:
+        raise ValueError(
+            f"DICOM outputs need {error.name}; install it with "
+            "pip install 'covseg-tf[medical]'."
+        ) from None
 
-    Lungs are outlined in cyan, infection is shaded in amber with an outline,
-    so that it reads without colour too.
 
-    Args:
-        grey: uint8 `(rows, columns)`.
-        prediction: What was found in it.
-        side: Longest side of the pictures in pixels. Defaults to 512.
-    """
-    factor = min(1.0, side / max(grey.shape))
-    size = (
-        max(1, round(grey.shape[1] * factor)),
-        max(1, round(grey.shape[0] * factor)),
-    )
-    plain = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    canvas = cv2.cvtColor(plain, cv2.COLOR_GRAY2BGR)
-    lung, infection = (
-        cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        for mask in (prediction.lung_mask, prediction.infection_mask)
-    )
-    amber, cyan = (0, 160, 255), (230, 210, 0)
-    shade = np.where(infection[..., None] > 0, np.array(amber, np.float32), canvas)
-    canvas = (0.62 * canvas + 0.38 * shade).astype(np.uint8)
-    for mask, colour in ((infection, amber), (lung, cyan)):
-        contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(canvas, contours, -1, colour, 1, cv2.LINE_AA)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
-    return tuple(
-        cv2.imencode(".jpg", picture, quality)[1].tobytes()
-        for picture in (plain, canvas)
+def _find(paths, out, correct):
+    # Masks of an earlier report inside a searched folder are no images.
+    sources = [
+        source
+        for source in find_sources(paths, correct)
+        if not is_own(source.path or source.name, out)
+    ]
+    if not sources:
+        raise ValueError(f"no image found besides those that were written into {out}.")
+    return sources
+
+
+def _facts(segmenter):
+    bundle = segmenter.bundle
+    return RunFacts(
+        model=bundle.name,
+        model_sha256=hashlib.sha256(bundle.model).hexdigest(),
+        modality=bundle.modality,
+        threshold=bundle.threshold,
+        covseg_version=__version__,
+        started=utc_now(),
     )
 
 
-def _urgency(row):
-    scored = row.involved_percent is not None
-    return (not scored, bool(row.error), -(row.involved_percent or 0.0), row.file)
+def _header(facts, paths, dicom):
+    header = dataclasses.asdict(facts)
+    del header["finished"]
+    return header | {"paths": [str(path) for path in paths], "dicom": dicom}
+
+
+def _scorers(segmenter, out, dicom, jobs):
+    segmenters = [segmenter]
+    for _ in range(jobs - 1):
+        segmenters.append(Segmenter(segmenter.bundle, guard=segmenter.guard))
+    return [Scorer(each, out, dicom) for each in segmenters]
+
+
+def _is_reported(out):
+    return all((out / name).exists() for name in REPORTS)
+
+
+def _all_rows(work, journal, scorers, on_row):
+    total = len(journal.done) + len(work)
+    for (source, stem), row in _score(work, scorers):
+        journal.add(source.identity, stem, row)
+        if on_row is not None:
+            on_row(row, len(journal.done), total)
+    return sorted((row for _, _, row in journal.done.values()), key=urgency)
+
+
+def _plan(sources: Iterable[Source], journal: Journal, out: pathlib.Path) -> list[Work]:
+    """Returns what is left to do; what must be done again is taken from `done`."""
+    todo, again = [], {}
+    for source in sources:
+        identity, stem, row = journal.done.get(source.name, ("", "", None))
+        if row is None or identity != source.identity or not _is_whole(row, out):
+            todo.append(source)
+            if row is not None:
+                again[source.name] = stem
+                del journal.done[source.name]
+    taken = {stem.lower() for _, stem, _ in journal.done.values()}
+    taken |= {stem.lower() for stem in again.values()}
+    return [(s, again.get(s.name) or _unique(_stem(s.name), taken)) for s in todo]
+
+
+def _is_whole(row, out):
+    """Whether the files of a row are there: a power failure may take some."""
+    names = filter(None, (row.overlay, row.lung_mask, row.dicom_seg, row.dicom_overlay))
+    paths = [out / name for name in names]
+    if row.overlay:
+        layer = out / LAYERS / pathlib.PurePath(row.overlay).name
+        paths += [layer, layer.with_suffix(".png")]
+    return all(path.exists() and path.stat().st_size > 0 for path in paths)
+
+
+def _score(work: Sequence[Work], scorers) -> Iterator[tuple[Work, TriageRow]]:
+    if len(scorers) == 1:
+        for item in work:
+            yield item, scorers[0](*item)
+        return
+    idle: queue.SimpleQueue[Scorer] = queue.SimpleQueue()
+    for scorer in scorers:
+        idle.put(scorer)
+
+    def one(item):
+        scorer = idle.get()
+        try:
+            return item, scorer(*item)
+        finally:
+            idle.put(scorer)
+
+    pool = concurrent.futures.ThreadPoolExecutor(len(scorers))
+    try:
+        futures = [pool.submit(one, item) for item in work]
+        for future in concurrent.futures.as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_reports(out, rows, facts, segmenter, report_images):
+    write_atomic(out / "report.csv", to_csv(rows, facts).encode())
+    write_atomic(out / "report.json", to_json(rows, facts).encode())
+    write_report(out, rows, facts, segmenter.bundle, report_images)
+
+
+def _stem(name):
+    # FILE.zip!FOLDER/MEMBER.png -> MEMBER, FILE.dcm#2 -> FILE-2, - -> stdin
+    last = name.replace("!", "/").replace("\\", "/").rstrip("/").rpartition("/")[2]
+    file, mark, frame = last.rpartition("#")
+    if mark and frame.isdigit():
+        last = f"{pathlib.PurePosixPath(file).stem}-{frame}"
+    elif last.lower().endswith(".nii.gz"):
+        last = last[: -len(".nii.gz")]
+    else:
+        last = pathlib.PurePosixPath(last).stem
+    safe = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in last)
+    safe = os.fsencode(safe.strip(". "))[:120].decode("utf-8", "ignore")
+    return "stdin" if name == "-" else safe or "image"
 
 
 def _unique(stem, taken):
@@ -255,25 +247,3 @@ def _unique(stem, taken):
         name = f"{stem}-{number}"
     taken.add(name.lower())
     return name
-
-
-def _write_png(path, mask):
-    data = cv2.imencode(".png", mask.astype(np.uint8) * 255)[1]
-    path.write_bytes(data.tobytes())
-
-
-def _write_csv(path, rows):
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, _FIELDS)
-        writer.writeheader()
-        for row in rows:
-            fields = row.to_dict()
-            fields["flags"] = " ".join(row.flags)
-            fields = {k: "" if v is None else v for k, v in fields.items()}
-            fields["file"] = _defuse(fields["file"])
-            writer.writerow(fields)
-
-
-def _defuse(text):
-    # A spreadsheet runs a cell that begins like a formula.
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text

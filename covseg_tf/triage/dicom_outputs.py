@@ -1,0 +1,292 @@
+"""DICOM Segmentations and Secondary Captures, written with highdicom."""
+
+import contextlib
+import copy
+import io
+import logging
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from covseg_tf import __version__
+from covseg_tf.edge.bundle import Bundle
+from covseg_tf.triage.dicom_file import dicom_errors
+from covseg_tf.triage.film import Film, Volume
+from covseg_tf.triage.output import write_atomic
+from covseg_tf.triage.overlay import draw_canvas
+from covseg_tf.triage.score_volume import FoundVolume
+
+_MAKER, _PRODUCT = "covseg_tf", "covseg triage"
+_SEG_SERIES, _OVERLAY_SERIES = 9101, 9102
+_NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+# Of type 2: they may be empty but must be there.
+_MAY_BE_EMPTY = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
+
+
+class NotWritable(Exception):
+    """No DICOM output can be made of a source; the message says why."""
+
+
+def write_film_dicom(
+    film: Film,
+    in_file: dict[str, np.ndarray],
+    masks: dict[str, np.ndarray],
+    bundle: Bundle,
+    seg_path: pathlib.Path,
+    overlay_path: pathlib.Path,
+) -> None:
+    """Writes what was found in a film of the same patient and study.
+
+    Args:
+        film: The film; its `dicom` is the source.
+        in_file: Masks of the whole image in its file: `"lung"`, `"infection"`.
+        masks: Likewise, of `film.pixels`.
+        bundle: The model.
+        seg_path: Where the Segmentation goes, lung as segment 1, infection as 2.
+        overlay_path: Where the Secondary Capture goes.
+
+    Raises:
+        NotWritable: If the source lacks what DICOM needs.
+        OSError: If a file cannot be written.
+    """
+    source = _completed(film.dicom)
+    if film.frame is not None or int(source.get("NumberOfFrames") or 1) > 1:
+        raise NotWritable("the source is one frame of several in a file.")
+    pixels = np.stack([in_file["lung"], in_file["infection"]], axis=-1)[None]
+    _write_pair(
+        [source],
+        pixels,
+        source,
+        draw_canvas(film.pixels, masks["lung"], masks["infection"]),
+        bundle,
+        (seg_path, overlay_path),
+    )
+
+
+def write_volume_dicom(
+    volume: Volume,
+    found: FoundVolume,
+    bundle: Bundle,
+    seg_path: pathlib.Path,
+    overlay_path: pathlib.Path,
+) -> None:
+    """Writes what was found in a CT series of the same patient and study.
+
+    Args:
+        volume: The volume; its `dicom` are the sources, one per slice.
+        found: What was found in it.
+        bundle: The model.
+        seg_path: Where the Segmentation goes, over all slices.
+        overlay_path: Where the Secondary Capture of the shown slice goes.
+
+    Raises:
+        NotWritable: If the series lacks what DICOM needs, or its slices were
+            turned in a way that cannot be taken back.
+        OSError: If a file cannot be written.
+    """
+    sources = [_completed(dataset) for dataset in volume.dicom]
+    if len(sources) != len(volume.slices):
+        raise NotWritable("the slices are not those of the series' files.")
+    pixels = np.stack([found.lung, found.infection], axis=-1)
+    flips = _flips(sources[0])
+    if flips:
+        pixels = np.flip(pixels, flips)
+    index = found.shown
+    slices = (volume.slices, found.lung, found.infection)
+    canvas = draw_canvas(*(part[index] for part in slices))
+    paths = (seg_path, overlay_path)
+    _write_pair(sources, pixels, sources[index], canvas, bundle, paths)
+
+
+def _write_pair(sources, pixels, reference, canvas, bundle, paths):
+    shape = (reference.get("Rows"), reference.get("Columns"))
+    if shape != pixels.shape[1:3]:
+        raise NotWritable(
+            f"the source is {shape[0]} x {shape[1]}, the masks "
+            f"{pixels.shape[1]} x {pixels.shape[2]}."
+        )
+    try:
+        with dicom_errors(), _hushed():
+            made = (
+                _segmentation(sources, pixels, bundle),
+                _capture(reference, canvas, bundle),
+            )
+            contents = [_to_bytes(dataset) for dataset in made]
+    except ValueError as error:
+        raise NotWritable(f"the source's header does not allow it ({error}).") from None
+    for path, data in zip(paths, contents, strict=True):
+        write_atomic(path, data)
+
+
+@contextlib.contextmanager
+def _hushed():
+    """Keeps what highdicom says of a source's values off the screen."""
+    logger = logging.getLogger("highdicom")
+    before, logger.propagate = logger.propagate, False
+    handler = logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.propagate = before
+        logger.removeHandler(handler)
+
+
+def _segmentation(sources, pixels, bundle) -> Any:
+    import highdicom
+
+    return highdicom.seg.Segmentation(
+        source_images=sources,
+        pixel_array=pixels.astype(np.uint8),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=_segments(bundle),
+        omit_empty_frames=len(sources) > 1,
+        content_description="Lung and infection, research use only",
+        content_label="COVSEG",
+        **_series(bundle, _SEG_SERIES, "covseg lung and infection"),
+    )
+
+
+def _segments(bundle):
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        name=f"{_PRODUCT} {bundle.name}"[:64],
+        version=__version__,
+        family=codes.DCM.ArtificialIntelligence,
+        source=_MAKER,
+    )
+    kinds = (
+        ("Lung", codes.SCT.AnatomicalStructure, codes.SCT.Lung, (0, 210, 230)),
+        (
+            "Infection (opacity)",
+            codes.SCT.MorphologicallyAbnormalStructure,
+            codes.DCM.Opacity,
+            (255, 160, 0),
+        ),
+    )
+    return [
+        highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=label,
+            segmented_property_category=category,
+            segmented_property_type=kind,
+            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+            algorithm_identification=algorithm,
+            anatomic_regions=[codes.SCT.Lung] if number == 2 else None,
+            display_color=highdicom.color.CIELabColor.from_rgb(*colour),
+        )
+        for number, (label, category, kind, colour) in enumerate(kinds, start=1)
+    ]
+
+
+def _capture(reference, canvas, bundle) -> Any:
+    import cv2
+    import highdicom
+    from pydicom.sr.codedict import codes
+
+    canvas = np.ascontiguousarray(canvas[..., ::-1])
+    scale = canvas.shape[1] / 1200
+    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(
+            canvas,
+            "RESEARCH USE ONLY",
+            (4, canvas.shape[0] - 6),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            max(0.3, scale),
+            colour,
+            width,
+            cv2.LINE_AA,
+        )
+    capture = highdicom.sc.SCImage.from_ref_dataset(
+        ref_dataset=reference,
+        pixel_array=canvas,
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "F"),
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        **_series(bundle, _OVERLAY_SERIES, "covseg overlay"),
+    )
+    # As the source says, which may be nothing.
+    capture.PatientOrientation = reference.get("PatientOrientation")
+    if reference.get("BurnedInAnnotation"):
+        capture.BurnedInAnnotation = reference.BurnedInAnnotation
+    capture.DerivationDescription = "Lungs outlined, infection shaded"
+    capture.SourceImageSequence = [_reference(reference, codes)]
+    return capture
+
+
+def _reference(dataset, codes):
+    from pydicom.dataset import Dataset
+
+    item, purpose = Dataset(), Dataset()
+    code = codes.DCM.SourceImageForImageProcessingOperation
+    purpose.CodeValue, purpose.CodeMeaning = code.value, code.meaning
+    purpose.CodingSchemeDesignator = code.scheme_designator
+    item.ReferencedSOPClassUID = dataset.SOPClassUID
+    item.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
+    item.PurposeOfReferenceCodeSequence = [purpose]
+    return item
+
+
+def _series(bundle, number, what):
+    import highdicom
+
+    return {
+        "series_instance_uid": str(highdicom.UID()),
+        "series_number": number,
+        "sop_instance_uid": str(highdicom.UID()),
+        "instance_number": 1,
+        "manufacturer": _MAKER,
+        "manufacturer_model_name": f"{_PRODUCT} {bundle.name}"[:64],
+        "software_versions": __version__,
+        "device_serial_number": "none",
+        "series_description": f"{what}, RESEARCH USE ONLY",
+        "specific_character_set": "ISO_IR 192",
+    }
+
+
+def _completed(dataset) -> Any:
+    """Returns a copy with what a derived image must repeat, empty where unknown."""
+    missing = [name for name in _NEEDED if not dataset.get(name)]
+    if missing:
+        raise NotWritable(f"the source has no {', '.join(missing)}.")
+    dataset = copy.deepcopy(dataset)
+    for name in _MAY_BE_EMPTY:
+        if name not in dataset:
+            setattr(dataset, name, None)
+    if dataset.PatientSex not in (None, "", "M", "F", "O"):
+        dataset.PatientSex = None
+    if not dataset.get("Modality"):
+        dataset.Modality = "OT"
+    return dataset
+
+
+def _flips(dataset):
+    """Axes of `(slices, rows, columns)` along which reading flipped the slices."""
+    orientation = dataset.get("ImageOrientationPatient")
+    if orientation is None:
+        raise NotWritable("the series does not say how its slices lie.")
+    columns, rows = np.array(orientation, float).reshape(2, 3)
+    if abs(columns[0]) < 0.8 or abs(rows[1]) < 0.8:
+        raise NotWritable("the slices are not axial, or were turned on reading.")
+    return ([1] if rows[1] < 0 else []) + ([2] if columns[0] < 0 else [])
+
+
+def _to_bytes(dataset):
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    return stream.getvalue()

@@ -1,0 +1,158 @@
+"""The output folder: what in it is ours, and how it is written."""
+
+import os
+import pathlib
+import shutil
+
+from covseg_tf.triage.journal import FINISHED, JOURNAL, count_done, is_journal
+
+MASKS, OVERLAYS, LAYERS, DICOM = "masks", "overlays", "overlays/layers", "dicom"
+REPORTS = ("report.csv", "report.json", "report.html")
+# Marks a folder as ours: only then may --force empty it.
+_MARK = "ABOUT.txt"
+_TEXTS = {
+    MASKS: "Masks: 0 background, 255 lung or infection, one pair per image at its own\n"
+    "size; of a CT volume, a folder with one pair per slice.\n",
+    OVERLAYS: "Images with what was found: lungs outlined, infection shaded.\n"
+    "In `layers`, what a later run with --resume needs.\n",
+    DICOM: "DICOM Segmentations and Secondary Captures. RESEARCH USE ONLY.\n",
+}
+_OURS = "Written by covseg triage. A new run with --force replaces this folder.\n"
+
+
+def prepare_output(
+    out: str | pathlib.Path, force: bool = False, resume: bool = False
+) -> pathlib.Path:
+    """Makes the output folder; never overwrites unless told to.
+
+    Args:
+        out: Folder that is new or empty, unless `force` or `resume`.
+        force: Remove what an earlier run wrote; other files stay.
+        resume: Keep what an unfinished run wrote.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: If the folder may not be used, or cannot be made.
+    """
+    out = pathlib.Path(out)
+    check_output(out, force, resume)
+    try:
+        if not (resume and _journals(out)):
+            _clear(out)
+        for name, text in _TEXTS.items():
+            if name != DICOM or (out / name).exists():
+                mark_folder(out / name, text)
+        (out / LAYERS).mkdir(exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{out}: cannot be written ({error.strerror}).") from None
+    return out
+
+
+def check_output(out: pathlib.Path, force: bool = False, resume: bool = False) -> None:
+    """Says whether a run may write into a folder, without touching it.
+
+    Args:
+        out: The folder, which need not exist.
+        force: The run may replace an earlier one.
+        resume: The run goes on with an unfinished one.
+
+    Raises:
+        ValueError: If it may not, with what to do.
+    """
+    if force and resume:
+        raise ValueError("give either --force or --resume, not both.")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; give a folder for the report.")
+    if not force and out.is_dir() and any(out.iterdir()):
+        _check_filled(out, resume)
+    for path in (out / name for name in (*_TEXTS, JOURNAL, FINISHED)):
+        if path.exists() and not _is_ours(path):
+            raise ValueError(
+                f"{path}: was not written by an earlier report and is left alone; "
+                "give another folder."
+            )
+
+
+def _check_filled(out, resume):
+    journals = _journals(out)
+    if resume and not journals:
+        raise ValueError(
+            f"{out}: holds no run to go on with; give another folder, or --force "
+            "instead of --resume to replace an earlier report."
+        )
+    if resume:
+        return
+    if not journals:
+        raise ValueError(
+            f"{out}: exists and is not empty; give another folder or add --force."
+        )
+    if journals[0].name == JOURNAL:
+        raise ValueError(
+            f"{out}: holds an unfinished run, {count_done(journals[0])} done; "
+            "add --resume to go on, --force to start anew."
+        )
+    raise ValueError(
+        f"{out}: holds a report; add --resume to score only what is new or changed, "
+        "--force to start anew, or give another folder."
+    )
+
+
+def _journals(out):
+    paths = [out / JOURNAL, out / FINISHED]
+    return [path for path in paths if path.is_file() and is_journal(path)]
+
+
+def mark_folder(folder: pathlib.Path, text: str | None = None) -> None:
+    """Makes a folder of the output and marks it as ours.
+
+    Args:
+        folder: `masks`, `overlays` or `dicom` in the output folder.
+        text: What its `ABOUT.txt` says; the usual one by default.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARK).write_text((text or _TEXTS[folder.name]) + _OURS, "utf-8")
+
+
+def is_own(path: str | pathlib.Path, out: pathlib.Path) -> bool:
+    """Whether a path lies in one of the folders that triage writes into `out`.
+
+    Args:
+        path: Any path, absolute or not.
+        out: The output folder, which need not exist.
+    """
+    own = {out.resolve() / name for name in _TEXTS}
+    return not own.isdisjoint(pathlib.Path(path).resolve().parents)
+
+
+def write_atomic(path: pathlib.Path, data: bytes) -> None:
+    """Writes a file at once or not at all.
+
+    Args:
+        path: The file; one of that name is replaced.
+        data: Its bytes.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left of it then.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def _is_ours(path):
+    return is_journal(path) if path.is_file() else (path / _MARK).is_file()
+
+
+def _clear(out):
+    for name in (JOURNAL, FINISHED, *REPORTS):
+        (out / name).unlink(missing_ok=True)
+        (out / f"{name}.part").unlink(missing_ok=True)
+    for name in _TEXTS:
+        if (out / name / _MARK).is_file():
+            shutil.rmtree(out / name)

@@ -1,0 +1,63 @@
+"""What the report says in words."""
+
+from covseg_tf.triage.film import NOTE_TEXTS
+from covseg_tf.triage.row import TriageRow
+
+FLAG_TEXTS = {
+    "no_lungs_found": "No lungs found: is this a frontal chest X-ray?",
+    "lung_area_implausible": "The lung area is implausible; not scored.",
+    "lungs_not_separable": "The lungs cannot be told apart; no numbers per lung.",
+    "not_a_chest_xray": "Does not look like a frontal chest X-ray; not scored.",
+    "not_a_ct_slice": "Does not look like an axial CT slice of the chest; not scored.",
+    "lungs_cut_off": "The lungs are cut off at an edge: the numbers are of what is "
+    "in the picture.",
+    "film_rotated": "The film seems to be turned or tilted; not scored.",
+    "lateral_view": "A lateral view; only frontal films are scored.",
+    "wrong_modality": "The model is for another kind of image; not scored.",
+}
+# Not said of the film but of the run.
+_RUN_NOTES = {
+    "needs_ct_model": "CT: score it with --model ct_small.",
+    "needs_xray_model": "An X-ray: score it with --model xray.",
+    "needs_other_model": "Neither a chest X-ray nor CT; there is no model for it.",
+}
+# With these, which side is which is in doubt.
+UNSURE_SIDES = frozenset(
+    {"film_rotated", "lateral_view", "wrong_modality", "not_a_chest_xray"}
+)
+
+
+def note_of(row: TriageRow) -> str:
+    """Returns what the worklist says in words about a row, or an empty string.
+
+    Args:
+        row: A row of it. Notes of what was done to a film stay out unless they
+            say what to do.
+    """
+    if row.error:
+        return row.error
+    flags = row.flags
+    if row.involved_percent is None:
+        flags = flags[:1]  # what follows is of numbers that there are not
+    told = [FLAG_TEXTS.get(flag, flag) for flag in flags]
+    told += [_RUN_NOTES[note] for note in row.notes if note in _RUN_NOTES]
+    told += [note for note in row.notes if note not in NOTE_TEXTS | _RUN_NOTES]
+    return " ".join(told)
+
+
+def remarks_of(row: TriageRow) -> list[str]:
+    """Returns what was done to a film on its way, in words.
+
+    Args:
+        row: A row of the worklist.
+    """
+    return [NOTE_TEXTS[note] for note in row.notes if note in NOTE_TEXTS]
+
+
+def percent(value: float | None) -> str:
+    """Returns a percentage with one decimal, or an en dash for no number.
+
+    Args:
+        value: Percent, or `None`.
+    """
+    return "–" if value is None else f"{value:.1f} %"
