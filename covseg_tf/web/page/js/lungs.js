@@ -36,12 +36,26 @@ export function findLungs(mask, columns, tall, wide) {
   const pair = largestTwo(pieces, mask.length);
   if (!pair) return {sides: null, tilt: null};
   const [left, right] = pair;
-  const down = Math.abs((right.middle - left.middle) * tall);
-  const across = Math.abs((right.centre - left.centre) * wide);
-  const tilt = Math.atan2(down, across) * (180 / Math.PI);
   // Side by side: each centre lies outside the other's columns.
   const apart = right.centre > left.right && left.centre < right.left;
-  return {sides: apart ? split(mask, labels, pieces, left, right) : null, tilt};
+  if (!apart) return {sides: null, tilt: null};
+  const sides = split(mask, labels, pieces, left, right);
+  const [one, other] = sides.map((side) => centreOf(side, columns));
+  const down = Math.abs((other.row - one.row) * tall);
+  const across = Math.abs((other.column - one.column) * wide);
+  return {sides, tilt: Math.atan2(down, across) * (180 / Math.PI)};
+}
+
+function centreOf(side, columns) {
+  let row = 0, column = 0, count = 0;
+  side.forEach((x, i) => {
+    if (x) {
+      row += Math.floor(i / columns);
+      column += i % columns;
+      count += 1;
+    }
+  });
+  return {row: row / count, column: column / count};
 }
 
 /**
