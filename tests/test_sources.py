@@ -169,6 +169,13 @@ def test_borders_are_cut_and_put_back(grey):
     np.testing.assert_array_equal(whole.pixels, framed)
 
 
+def test_a_narrow_frame_stays_and_does_not_hide_inverted_greys():
+    framed = cv2.copyMakeBorder(255 - FILM, 6, 6, 6, 6, 0, value=0)
+    film = read(encode(".png", framed))
+    assert film.notes == ("inverted",)
+    np.testing.assert_array_equal(film.pixels, 255 - framed)
+
+
 def test_what_is_no_frame_stays():
     assert find_frame(np.zeros((50, 50), np.uint8)) == (0, 0, 50, 50)
     assert find_frame(FILM) == (0, 0, 128, 128)
