@@ -23,6 +23,7 @@ INSIDE = {
     "edge": {"edge"},
     "triage": {"triage", "data", "edge", "__init__"},
     "web": {"web", "edge", "__init__"},
+    "batch": {"batch", "edge", "triage", "__init__"},
     "cli.py": {"commands", "edge", "triage", "data", "serving", "web", "__init__"},
     "__init__.py": set(),
 }
@@ -72,6 +73,7 @@ OUTSIDE = {
     "edge": {"numpy", "cv2", "ai_edge_litert"},
     "triage": {"numpy", "cv2", "nibabel", "pydicom", "highdicom"},
     "web": {"numpy", "cv2", "ai_edge_litert"},
+    "batch": {"apache_beam", "pyarrow"},
     "cli.py": {"cv2"},
     "__init__.py": set(),
 }

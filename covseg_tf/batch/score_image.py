@@ -1,0 +1,130 @@
+"""From one image in memory to one row."""
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from covseg_tf.batch.find_images import is_remote
+from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.triage.entry import read_file
+from covseg_tf.triage.film import Film, Volume
+from covseg_tf.triage.limits import MAX_FILE
+from covseg_tf.triage.row import TriageRow
+from covseg_tf.triage.score import fits, is_lateral
+from covseg_tf.triage.score_volume import score_volume
+from covseg_tf.triage.sources import bytes_sources
+
+# Columns of a row, after its id; those before `error` are the worklist's.
+_WORKLIST = (
+    *("file", "kind", "involved_percent", "involved_percent_right"),
+    *("involved_percent_left", "extent", "zones", "flags", "notes", "error"),
+)
+COLUMNS = ("id", *_WORKLIST, "model", "model_sha256")
+
+
+def score_path(
+    key: str, name: str, path: bytes, segmenter: Segmenter
+) -> dict[str, Any]:
+    """Reads an image and scores it; whatever is wrong with it is in the row.
+
+    Args:
+        key: Its id.
+        name: Its name in the row.
+        path: Where it lies.
+        segmenter: What scores.
+
+    Returns:
+        Dict with the keys `COLUMNS` but for the model's.
+    """
+    try:
+        row = score_bytes(name, read_path(path), segmenter)
+    except Exception as error:  # one file, whatever is wrong with it, is one row
+        row = TriageRow(name, error=_reason(error))
+    columns = row.to_dict()
+    return {"id": key} | {column: columns[column] for column in _WORKLIST}
+
+
+def read_path(path: bytes) -> bytes:
+    """Reads a whole file through Beam's file systems, packed files as they are.
+
+    Args:
+        path: A local path, or one with a scheme.
+
+    Raises:
+        ValueError: If it is empty, no regular file, or too large.
+        OSError: If it cannot be read.
+    """
+    given = os.fsdecode(path)
+    if not is_remote(given):
+        return read_file(pathlib.Path(given))
+    plain = CompressionTypes.UNCOMPRESSED
+    with FileSystems.open(given, compression_type=plain) as stream:
+        data = stream.read(MAX_FILE + 1)
+    if not 0 < len(data) <= MAX_FILE:
+        raise ValueError(
+            f"holds more than {MAX_FILE} bytes." if data else "the file is empty."
+        )
+    return data
+
+
+def score_bytes(name: str, data: bytes, segmenter: Segmenter) -> TriageRow:
+    """Scores an image that is held in memory, as `covseg triage` does.
+
+    Args:
+        name: Its name in the row.
+        data: The file: a picture, a DICOM file, a NIfTI volume.
+        segmenter: What scores.
+
+    Returns:
+        The row, without masks.
+
+    Raises:
+        ValueError: If it cannot be read, or holds more images than one.
+    """
+    sources = bytes_sources(name, data)
+    if len(sources) != 1:
+        raise ValueError(
+            f"holds {len(sources) or 'no'} images; a row is for one. Give each image "
+            "as a file of its own."
+        )
+    image = sources[0].read()
+    kind = "volume" if isinstance(image, Volume) else "film"
+    row = TriageRow(name, kind, notes=tuple(image.notes))
+    modality = segmenter.bundle.modality
+    if not fits(image, modality):
+        return dataclasses.replace(row, flags=("wrong_modality",))
+    if isinstance(image, Volume):
+        found = score_volume(image, segmenter)
+        percent = found.involved_percent
+        return dataclasses.replace(row, involved_percent=percent, flags=found.flags)
+    if modality == "xray" and is_lateral(image):
+        return dataclasses.replace(row, flags=("lateral_view",))
+    return _with_numbers(row, image, segmenter)
+
+
+def _with_numbers(row, film: Film, segmenter):
+    found = segmenter.predict(film.pixels)
+    involvement, zones = found.involvement, found.zones
+    return dataclasses.replace(
+        row,
+        involved_percent=involvement.total,
+        involved_percent_right=involvement.right,
+        involved_percent_left=involvement.left,
+        extent=found.extent,
+        zones=None if zones is None else int(zones.count),
+        flags=tuple(found.flags),
+    )
+
+
+def _reason(error):
+    if isinstance(error, OSError):
+        text = f"cannot be read ({error.strerror or error})."
+    elif isinstance(error, ValueError):
+        text = str(error)
+    else:
+        text = f"cannot be read ({type(error).__name__}: {error})."
+    return " ".join(text.split()) or type(error).__name__
