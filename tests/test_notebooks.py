@@ -56,7 +56,6 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
 
 
 def test_all_notebooks_stay_in_their_budget():
-    print({name: round(seconds) for name, seconds in spent.items()})
     assert sum(spent.values()) < ALL_PROCESSOR_SECONDS, spent
 
 
