@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from covseg_tf.edge import Prediction, draw_phantom
+from covseg_tf.edge import Prediction, Segmenter, draw_phantom
 
 # Two lungs of 40 x 20 = 800 pixels on a 100 x 100 grid.
 RIGHT = (slice(30, 70), slice(20, 40))
@@ -148,3 +148,9 @@ def test_phantoms_repeat_and_obey():
     assert not draw_phantom(5, 0, 128).infection_mask.any()
     with pytest.raises(ValueError, match="severity=2"):
         draw_phantom(1, 2)
+
+
+def test_loading_a_model_prints_nothing(capfd):
+    """LiteRT's announcement of its delegate would be mail from every cron job."""
+    Segmenter("xray").predict(draw_phantom(1, size=128).image)
+    assert capfd.readouterr() == ("", "")

@@ -8,6 +8,7 @@ from covseg_tf.edge.bundle import Bundle, load_bundle
 from covseg_tf.edge.guard import guard_flags
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image, to_grey
+from covseg_tf.edge.quiet import quiet_stderr
 
 _DTYPES = (np.uint8, np.int8, np.float32)
 
@@ -52,10 +53,11 @@ class Segmenter:
         from ai_edge_litert.interpreter import Interpreter
 
         try:
-            interpreter = Interpreter(
-                model_content=self.bundle.model, num_threads=threads
-            )
-            self._run = interpreter.get_signature_runner("serve")
+            with quiet_stderr():
+                interpreter = Interpreter(
+                    model_content=self.bundle.model, num_threads=threads
+                )
+                self._run = interpreter.get_signature_runner("serve")
         except (ValueError, RuntimeError) as error:
             raise ValueError(
                 f"{self.bundle.folder}: LiteRT cannot load the model: {error}"

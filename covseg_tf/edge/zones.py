@@ -78,4 +78,4 @@ def extent_score(percent: float) -> int:
 def percent_of(infection: np.ndarray, lung: np.ndarray) -> float:
     """Returns the percent of `lung` that `infection` covers; 0 for no lung."""
     area = np.count_nonzero(lung)
-    return 100.0 * np.count_nonzero(infection & lung) / area if area else 0.0
+    return float(100.0 * np.count_nonzero(infection & lung) / area) if area else 0.0
