@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from covseg_tf import __version__
 
 _NAMES = ("healthy", "mild", "moderate", "severe", "critical")
-_SEVERITIES = (0.0, 0.08, 0.25, 0.45, 0.7)
+_SEVERITIES = (0.0, 0.15, 0.25, 0.45, 0.7)
 
 
 class _Parser(argparse.ArgumentParser):

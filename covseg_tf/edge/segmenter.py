@@ -57,6 +57,7 @@ class Segmenter:
                 interpreter = Interpreter(
                     model_content=self.bundle.model, num_threads=threads
                 )
+                interpreter.allocate_tensors()
                 self._run = interpreter.get_signature_runner("serve")
         except (ValueError, RuntimeError) as error:
             raise ValueError(
