@@ -243,22 +243,36 @@ def _demo(options):
     import cv2
 
     from covseg_tf.edge import Segmenter, draw_phantom
-    from covseg_tf.triage.output import prepare_output
+    from covseg_tf.triage.output import lock_output, mark_folder
 
     if options.seed < 0:
         raise ValueError(f"--seed must be 0 or more. Received: {options.seed}")
-    segmenter = Segmenter(options.model, threads=options.threads)
-    out = prepare_output(options.out, options.force)
+    out = pathlib.Path(options.out)
     folder = out / "phantoms"
-    folder.mkdir(exist_ok=True)
+    _check_demo(out, folder, options.force)
+    segmenter = Segmenter(options.model, threads=options.threads)
     paths = []
-    for index, (name, severity) in enumerate(zip(_NAMES, _SEVERITIES, strict=True)):
-        path = folder / f"{name}.png"
-        phantom = draw_phantom(options.seed * len(_NAMES) + index, severity)
-        path.write_bytes(cv2.imencode(".png", phantom.image)[1].tobytes())
-        paths.append(path)
+    with lock_output(out):
+        mark_folder(folder, "Phantoms that covseg demo draws: no patients.\n")
+        for index, (name, severity) in enumerate(zip(_NAMES, _SEVERITIES, strict=True)):
+            path = folder / f"{name}.png"
+            phantom = draw_phantom(options.seed * len(_NAMES) + index, severity)
+            path.write_bytes(cv2.imencode(".png", phantom.image)[1].tobytes())
+            paths.append(path)
     options.quiet = False
     return _run_triage(options, paths, segmenter, force=True)
+
+
+def _check_demo(out, folder, force):
+    from covseg_tf.triage.output import check_folder, check_output
+
+    if not force and out.is_dir() and any(out.iterdir()):
+        raise ValueError(
+            f"{out}: exists and is not empty; add --force to replace an earlier "
+            "report, or give another --out."
+        )
+    check_output(out, force=True)
+    check_folder(folder)
 
 
 def _run_triage(options, paths, segmenter, **words):
@@ -267,12 +281,19 @@ def _run_triage(options, paths, segmenter, **words):
     from covseg_tf.triage.screen import worklist_text
 
     progress = Progress(sys.stderr, quiet=options.quiet)
+    scored = 0
+
+    def on_row(row, done, total):
+        nonlocal scored
+        scored += 1
+        progress(done, total)
+
     try:
         rows = triage(
             paths,
             options.out,
             segmenter,
-            on_row=lambda row, done, total: progress(done, total),
+            on_row=on_row,
             **words,
         )
     except KeyboardInterrupt:
@@ -282,8 +303,12 @@ def _run_triage(options, paths, segmenter, **words):
         progress.close()
         return _complain(options, f"{error}{_go_on(options)}", 1)
     progress.close()
+    report = pathlib.Path(options.out) / "report.html"
+    if words.get("resume") and not scored:
+        if not options.quiet:
+            print(f"nothing new; report: {report}" if rows else "nothing new")
+        return 0
     if not options.quiet:
-        report = pathlib.Path(options.out) / "report.html"
         print(worklist_text(rows))
         print(f"Report: {report}   (research use only, not a medical device)")
     if all(row.error for row in rows):

@@ -151,6 +151,24 @@ def test_overlay_is_a_colour_picture_of_the_same_study(run):
     assert list(overlay.PatientOrientation) == ["L", "F"]
 
 
+def test_a_film_that_was_mirrored_back(run):
+    """The Segmentation lies as the source does, the overlay as films are hung."""
+    source = header(PatientOrientation=["R", "F"])
+    film = Film(grey(), (ROWS, COLUMNS), modality="DX", dicom=source, mirrored=True)
+    row, out = run(film)
+    segmentation = highdicom.seg.segread(out / row.dicom_seg)
+    pixels = segmentation.get_pixels_by_source_instance([source.SOPInstanceUID])
+    infection = pixels[0, ..., 1] > 0
+    assert infection[70, COLUMNS - 26]
+    assert not infection[70, 25]
+    np.testing.assert_array_equal(infection, mask_of(out / row.infection_mask))
+    overlay = pydicom.dcmread(out / row.dicom_overlay)
+    red, _, blue = overlay.pixel_array[70, 25].astype(int)
+    assert red > blue + 20
+    assert list(overlay.PatientOrientation) == ["L", "F"]
+    assert list(source.PatientOrientation) == ["R", "F"]
+
+
 @pytest.mark.parametrize(
     ("orientation", "axes"),
     [

@@ -16,6 +16,7 @@ from covseg_tf import cli
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.triage import triage
 from covseg_tf.triage.journal import FINISHED, JOURNAL
+from covseg_tf.triage.output import mark_folder
 
 COUNT = 1000
 TIMES = re.compile(r"\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d(Z| UTC)")
@@ -112,6 +113,35 @@ def test_a_changed_file_is_done_again(films, stopped, tiny_bundle):
     assert len(list((stopped / "masks").glob("*.png"))) == 12
 
 
+def test_a_changed_file_leaves_nothing_of_what_it_was(films, tiny_bundle, tmp_path):
+    out = tmp_path / "out"
+    first, _ = go_on(films, out, tiny_bundle)
+    changed = films / "0" / "film0000.png"
+    (row,) = [row for row in first if row.file == str(changed)]
+    stem = pathlib.Path(row.overlay).stem
+    (out / "masks" / stem).mkdir()
+    (out / "masks" / stem / "lung_0001.png").write_bytes(b"x")
+    mark_folder(out / "dicom")
+    for name in (f"{stem}_seg.dcm", f"{stem}_overlay.dcm", f"{stem}-9_seg.dcm"):
+        (out / "dicom" / name).write_bytes(b"x")
+    before = files_of(out)
+    changed.write_bytes(b"no film any more")
+    rows, seen = go_on(films, out, tiny_bundle)
+    assert seen == [str(changed)]
+    assert rows[-1].error
+    assert before - files_of(out) == {
+        *(f"masks/{stem}_lung.png", f"masks/{stem}_infection.png"),
+        *(f"masks/{stem}/lung_0001.png", f"overlays/{stem}.jpg"),
+        *(f"overlays/layers/{stem}.jpg", f"overlays/layers/{stem}.png"),
+        *(f"dicom/{stem}_seg.dcm", f"dicom/{stem}_overlay.dcm"),
+    }
+
+
+def files_of(out):
+    paths = (path for path in out.rglob("*") if path.is_file())
+    return {path.relative_to(out).as_posix() for path in paths}
+
+
 def test_a_row_whose_files_are_gone_is_done_again(films, stopped, tiny_bundle):
     next((stopped / "masks").glob("*_lung.png")).write_bytes(b"")
     next((stopped / "overlays").glob("*.jpg")).unlink()
@@ -175,6 +205,46 @@ def test_a_folder_that_holds_something_else_is_no_run(films, tmp_path, capsys):
 def test_resume_of_nothing_is_a_run(films, tiny_bundle, tmp_path):
     rows, seen = go_on(films, tmp_path / "new", tiny_bundle)
     assert len(rows) == len(seen) == 6
+
+
+def test_resume_of_an_empty_folder_is_nothing_new(tiny_bundle, tmp_path, capsys):
+    drop, out = tmp_path / "drop", tmp_path / "out"
+    drop.mkdir()
+    words = ("triage", drop, "--out", out, "--model", tiny_bundle)
+    assert run(*words) == 2
+    assert "no image found" in capsys.readouterr().err
+    assert run(*words, "--resume") == 0
+    assert capsys.readouterr() == ("nothing new\n", "")
+    assert run(*words, "--resume", "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+    assert not out.exists()
+    drop.rmdir()
+    assert run(*words, "--resume") == 2
+    assert "no such file or folder" in capsys.readouterr().err
+
+
+def test_resume_keeps_a_report_whose_films_moved_away(
+    films, tiny_bundle, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    words = ("triage", films, "--out", out, "--model", tiny_bundle, "--resume")
+    assert run(*words) == 0
+    for path in films.rglob("*.png"):
+        path.unlink()
+    stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    capsys.readouterr()
+    assert run(*words) == 0
+    text = capsys.readouterr().out
+    assert text == f"nothing new; report: {out / 'report.html'}\n"
+    assert stamps == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+
+
+def test_resume_without_films_ends_an_unfinished_run(films, stopped, tiny_bundle):
+    for path in films.rglob("*.png"):
+        path.unlink()
+    rows, seen = go_on(films, stopped, tiny_bundle)
+    assert (len(rows), seen) == (3, [])
+    assert (stopped / "report.html").exists()
 
 
 def test_a_journal_of_someone_else_is_left_alone(films, tiny_bundle, tmp_path, capsys):

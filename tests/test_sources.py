@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import struct
 import sys
 import types
@@ -271,6 +272,10 @@ def test_dicom_colours():
         ({"ViewPosition": "LL"}, "LL"),
         ({"ViewPosition": "LATERAL"}, "LL"),
         ({"ViewPosition": "RL"}, "RL"),
+        ({"ViewPosition": "LT LAT"}, "LL"),
+        ({"ViewPosition": "LEFT LATERAL"}, "LL"),
+        ({"ViewPosition": "RT LAT"}, "RL"),
+        ({"ViewPosition": "RIGHT LATERAL"}, "RL"),
         ({"PatientOrientation": ["A", "F"]}, "LL"),
         ({"PatientOrientation": ["L", "F"]}, ""),
         ({"codes": ("399182000", "postero-anterior")}, "PA"),
@@ -287,6 +292,55 @@ def test_dicom_views(fields, view):
         code.CodeValue, code.CodeMeaning = fields.pop("codes")
         fields["ViewCodeSequence"] = [code]
     assert read(dicom(DEEP, **fields)).view == view
+
+
+@pytest.mark.parametrize("orientation", [["R", "F"], ["RA", "FP"]])
+def test_a_mirrored_film_is_hung_as_usual(orientation):
+    stored = np.ascontiguousarray(FILM[:, ::-1])
+    film = read(dicom(stored, PatientOrientation=orientation))
+    np.testing.assert_array_equal(film.pixels, FILM)
+    assert (film.mirrored, film.notes) == (True, ("mirrored",))
+    mask = FILM > 120
+    np.testing.assert_array_equal(film.mask_to_file(mask), mask[:, ::-1])
+
+
+def test_a_mirrored_film_in_a_frame():
+    framed = cv2.copyMakeBorder(FILM, 12, 20, 9, 30, 0, value=0)
+    stored = np.ascontiguousarray(framed[:, ::-1])
+    film = read(dicom(stored, PatientOrientation=["R", "F"]))
+    np.testing.assert_array_equal(film.pixels, FILM)
+    assert (film.box, film.notes) == ((12, 9), ("mirrored", "borders_cropped"))
+    np.testing.assert_array_equal(film.mask_to_file(film.pixels), stored)
+
+
+@pytest.mark.parametrize("orientation", [["L", "F"], ["R", "H"], ["A", "F"], "RF", ""])
+def test_other_films_are_not_mirrored(orientation):
+    film = read(dicom(FILM, PatientOrientation=orientation))
+    np.testing.assert_array_equal(film.pixels, FILM)
+    assert (film.mirrored, film.notes) == (False, ())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_dicom_of_lossless_jpeg_ls(kind):
+    """Noise makes codes with FF before bytes that JPEG takes for markers."""
+    pytest.importorskip("jpeg_ls", reason="packing JPEG-LS needs pyjpegls")
+    from pydicom import dcmread
+    from pydicom.uid import JPEGLSLossless
+
+    top = np.iinfo(kind).max
+    rng = np.random.default_rng(5)
+    noise = rng.integers(0, top, (400, 500), kind, endpoint=True)
+    noise[0, :2] = 0, top
+    dataset = dcmread(io.BytesIO(dicom(noise)))
+    dataset.compress(JPEGLSLossless, encoding_plugin="pyjpegls")
+    assert re.search(rb"\xff[\x01-\x7f]", dataset.PixelData)
+    stream = io.BytesIO()
+    dataset.save_as(stream, enforce_file_format=True)
+    film = read(stream.getvalue(), correct=False)
+    expected = read(dicom(noise), correct=False)
+    np.testing.assert_array_equal(film.pixels, expected.pixels)
+    damaged = stream.getvalue()[:-400]
+    assert reason(damaged)
 
 
 def test_dicom_reasons(monkeypatch):
@@ -347,7 +401,8 @@ def test_series_are_sorted_by_place(tmp_path):
     )
     (tmp_path / "CT" / "scout.dcm").write_bytes(scout)
     (source,) = find_sources([tmp_path])
-    assert source.name == str(tmp_path / "CT")
+    assert source.name == str(tmp_path / "CT" / "I2")  # the first by name
+    assert source.path == tmp_path / "CT" / "I2"
     volume = source.read()
     assert isinstance(volume, Volume)
     assert volume.slices.shape == (4, 3, 5)
@@ -361,13 +416,16 @@ def test_series_are_sorted_by_place(tmp_path):
 
 def test_series_in_an_archive_and_two_in_a_folder(tmp_path):
     write_series(tmp_path / "CT", SeriesNumber=2)
-    other = ct_slice(np.zeros((3, 5)), 0, "9.9", SeriesNumber=5)
-    (tmp_path / "CT" / "other.dcm").write_bytes(other)
+    (alone,) = find_sources([tmp_path / "CT"])
+    other = ct_slice(np.zeros((3, 5)), 0, "9.9", SeriesNumber=2)
+    (tmp_path / "CT" / "A.dcm").write_bytes(other)
     names = [s.name for s in find_sources([tmp_path / "CT"])]
-    assert sorted(names) == [f"{tmp_path / 'CT'}#2", f"{tmp_path / 'CT'}#5"]
+    assert names == [str(tmp_path / "CT" / "A.dcm"), alone.name]
+    files = sorted((tmp_path / "CT").iterdir(), reverse=True)
+    assert {s.name for s in find_sources(files)} == set(names)
     members = {f"x/{p.name}": p.read_bytes() for p in (tmp_path / "CT").iterdir()}
     sources = bytes_sources("a.zip", archive(members))
-    assert sorted(s.name for s in sources) == ["a.zip!x#2", "a.zip!x#5"]
+    assert sorted(s.name for s in sources) == ["a.zip!x/A.dcm", "a.zip!x/I2"]
     shapes = sorted(s.read().slices.shape for s in sources)
     assert shapes == [(1, 3, 5), (4, 3, 5)]
 

@@ -113,6 +113,83 @@ def test_force_never_empties_a_folder_it_did_not_write(
     assert [p.name for p in (tmp_path / "set").iterdir()] == ["masks"]
 
 
+@pytest.mark.parametrize("name", ["report.csv", "report.json", "report.html"])
+def test_force_leaves_a_report_of_someone_else(
+    images, tiny_bundle, tmp_path, capsys, name
+):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / name).write_text("mine")
+    words = ("--out", out, "--model", tiny_bundle, "--force")
+    for command in (("triage", images), ("demo",)):
+        assert run(*command, *words) == 2
+        error = capsys.readouterr().err
+        assert f"{name}: was not written by an earlier report" in error
+        assert error.count("\n") == 1
+    assert [(p.name, p.read_text()) for p in out.iterdir()] == [(name, "mine")]
+
+
+def test_force_takes_what_a_killed_force_left(images, tiny_bundle, tmp_path):
+    out = tmp_path / "out"
+    words = ("triage", images, "--out", out, "--model", tiny_bundle)
+    assert run(*words) == 0
+    (out / "report.csv.part").write_text("x")
+    (out / "finished.jsonl").rename(out / "journal.jsonl")
+    assert run(*words, "--force") == 0
+    assert not list(out.rglob("*.part"))
+
+
+def test_demo_leaves_phantoms_of_someone_else(tiny_bundle, tmp_path, capsys):
+    out = tmp_path / "out"
+    mine = out / "phantoms" / "healthy.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert run("demo", "--out", out, "--model", tiny_bundle, "--force") == 2
+    assert "phantoms: was not written by" in capsys.readouterr().err
+    assert [path for path in out.rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text() == "mine"
+
+
+def test_demo_again_wants_force_or_another_folder(tiny_bundle, tmp_path, capsys):
+    words = ("demo", "--out", tmp_path / "out", "--model", tiny_bundle)
+    assert run(*words) == 0
+    capsys.readouterr()
+    assert run(*words) == 2
+    error = capsys.readouterr().err
+    assert "--force" in error
+    assert "another --out" in error
+    assert "--resume" not in error
+    assert run(*words, "--force") == 0
+
+
+def test_two_runs_do_not_write_into_one_folder(images, tiny_bundle, tmp_path, capsys):
+    pytest.importorskip("fcntl")
+    out = tmp_path / "out"
+    words = ("--out", out, "--model", tiny_bundle)
+    codes = []
+
+    def second(row, done, total):
+        if done == 2:
+            for command in (("triage", images), ("demo",)):
+                codes.append(run(*command, *words, "--force"))
+            codes.append(run("triage", images, *words, "--resume"))
+
+    rows = triage([images], out, Segmenter(tiny_bundle), on_row=second)
+    assert codes == [2, 2, 2]
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 3
+    assert all("another run is writing here" in error for error in errors)
+    assert not (out / "phantoms").exists()
+    assert len(rows) == 4
+    assert len(list((out / "masks").glob("*.png"))) == 6
+    assert run("triage", images, *words, "--force") == 0
+
+
+def test_without_locks_it_runs(images, tiny_bundle, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert len(triage([images], tmp_path / "out", Segmenter(tiny_bundle))) == 4
+
+
 def test_own_masks_are_not_taken_for_images(images, tiny_bundle):
     out = images / "report"
     for force in ((), ("--force",)):

@@ -13,9 +13,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
 # A marker inside compressed data: not a stuffed zero, restart or fill byte.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# In JPEG-LS a byte below 80 after FF is data, and no other kind of byte is.
+_MARKER_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _FILL = re.compile(rb"\xff*")
+_FRAME_LS = 0xF7
 # SOF0 to SOF15, and SOF55 of JPEG-LS.
-_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_FRAME_LS}
 _START_OF_SCAN, _END = 0xDA, 0xD9
 # Chunks of a PNG or segments of a JPEG; cameras and archives write hundreds.
 _MOST_PARTS = 10_000
@@ -131,7 +134,8 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
         position += 2 + length
         if kind == _START_OF_SCAN:
             scans += 1
-            marker = _MARKER.search(data, position)
+            pattern = _MARKER_LS if frame == _FRAME_LS else _MARKER
+            marker = pattern.search(data, position)
             position = marker.start() if marker else len(data)
     raise _too_many_parts("JPEG", "segments")
 

@@ -64,10 +64,14 @@ def write_film_dicom(
     if film.frame is not None or int(source.get("NumberOfFrames") or 1) > 1:
         raise NotWritable("the source is one frame of several in a file.")
     pixels = np.stack([in_file["lung"], in_file["infection"]], axis=-1)[None]
+    shown = source
+    if film.mirrored:  # the overlay is drawn on pixels that were mirrored back
+        shown = copy.deepcopy(source)
+        shown.PatientOrientation = ["L", "F"]
     _write_pair(
         [source],
         pixels,
-        source,
+        shown,
         draw_canvas(film.pixels, masks["lung"], masks["infection"]),
         bundle,
         (seg_path, overlay_path),
@@ -220,7 +224,7 @@ def _capture(reference, canvas, bundle) -> Any:
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         **_series(bundle, _OVERLAY_SERIES, "covseg overlay"),
     )
-    # As the source says, which may be nothing.
+    # As the source says, which may be nothing, unless it was mirrored back.
     capture.PatientOrientation = reference.get("PatientOrientation")
     if reference.get("BurnedInAnnotation"):
         capture.BurnedInAnnotation = reference.BurnedInAnnotation

@@ -25,7 +25,7 @@ class Entry:
         identity: As `Source.identity`.
         head: Call it with a number for the first so many bytes.
         load: Call it for all bytes. Both raise `ValueError` or `OSError`.
-        folder: Name of what holds it, for the name of a series.
+        folder: Name of what holds it; a series lies within one.
         path: The file on disk that the bytes lie in, or `None`.
         is_member: Whether it came out of an archive.
     """

@@ -8,6 +8,7 @@ import numpy as np
 # What was done to a film on its way here, in the words of the report.
 NOTE_TEXTS = {
     "turned": "Turned as its EXIF tag says.",
+    "mirrored": "Mirrored back: the header says the patient's right is on the right.",
     "inverted": "Greys were inverted: lungs were bright.",
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
@@ -27,12 +28,14 @@ class Film:
     Attributes:
         pixels: uint8 `(rows, columns)`, what is scored.
         shape: `(rows, columns)` of the image in its file, after EXIF turning.
-        box: `(top, left)` of `pixels` within an image of that shape.
+        box: `(top, left)` of `pixels` within an image of that shape, which is
+            mirrored back already where `mirrored` says so.
         notes: Keys of `NOTE_TEXTS`: what was done to it.
         modality: DICOM modality (`"CR"`, `"DX"`, `"CT"`, ...), empty if unknown.
         view: DICOM view (`"PA"`, `"AP"`, `"LL"`, ...), empty if unknown.
         dicom: The `pydicom.Dataset` it came from, without pixels, or `None`.
         frame: Which frame of the file, counted from 1, or `None` if it has one.
+        mirrored: Whether the file has left and right swapped; `pixels` have not.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
@@ -43,15 +46,16 @@ class Film:
     view: str = ""
     dicom: Any = dataclasses.field(default=None, repr=False)
     frame: int | None = None
+    mirrored: bool = False
 
     def mask_to_file(self, mask: np.ndarray) -> np.ndarray:
-        """Returns a mask of `pixels` as one of the whole image, `shape`."""
-        if mask.shape == self.shape:
-            return mask
-        whole = np.zeros(self.shape, mask.dtype)
-        (top, left), (rows, columns) = self.box, mask.shape
-        whole[top : top + rows, left : left + columns] = mask
-        return whole
+        """Returns a mask of `pixels` as one of the whole image as it is filed."""
+        whole = mask
+        if mask.shape != self.shape:
+            whole = np.zeros(self.shape, mask.dtype)
+            (top, left), (rows, columns) = self.box, mask.shape
+            whole[top : top + rows, left : left + columns] = mask
+        return np.ascontiguousarray(whole[:, ::-1]) if self.mirrored else whole
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """The output folder: what in it is ours, and how it is written."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 from covseg_tf.triage.journal import FINISHED, JOURNAL, count_done, is_journal
 
@@ -69,10 +71,81 @@ def check_output(out: pathlib.Path, force: bool = False, resume: bool = False) -
         _check_filled(out, resume)
     for path in (out / name for name in (*_TEXTS, JOURNAL, FINISHED)):
         if path.exists() and not _is_ours(path):
+            raise _foreign(path)
+    for path in (out / name for name in REPORTS):
+        if path.exists() and not holds_run(out):
+            raise _foreign(path)
+
+
+def check_folder(folder: pathlib.Path) -> None:
+    """Refuses a folder that `mark_folder` did not make.
+
+    Args:
+        folder: The folder, which need not exist.
+
+    Raises:
+        ValueError: If it exists and is not marked as ours.
+    """
+    if folder.exists() and not _is_ours(folder):
+        raise _foreign(folder)
+
+
+def holds_run(out: pathlib.Path) -> bool:
+    """Whether a folder holds a run of ours, cut short or finished.
+
+    Args:
+        out: The output folder, which need not exist.
+    """
+    return bool(_journals(out))
+
+
+@contextlib.contextmanager
+def lock_output(out: pathlib.Path) -> Iterator[None]:
+    """Makes the output folder and keeps other runs on this machine out of it.
+
+    It is the folder that is locked, so nothing is left behind by a killed run.
+    Where there are no such locks, as on Windows, it does nothing.
+
+    Args:
+        out: The output folder.
+
+    Raises:
+        ValueError: If another run is writing there, or it cannot be made.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            _lock(out, stack)
+        except BlockingIOError:
             raise ValueError(
-                f"{path}: was not written by an earlier report and is left alone; "
-                "give another folder."
-            )
+                f"{out}: another run is writing here; wait for it or give another "
+                "folder."
+            ) from None
+        except OSError as error:
+            raise ValueError(f"{out}: cannot be written ({error.strerror}).") from None
+        yield
+
+
+def _lock(out, stack):
+    try:
+        import fcntl
+    except ImportError:
+        return
+    handle = os.open(out, os.O_RDONLY)
+    stack.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        return
+
+
+def _foreign(path):
+    return ValueError(
+        f"{path}: was not written by an earlier report and is left alone; "
+        "give another folder."
+    )
 
 
 def _check_filled(out, resume):
@@ -115,6 +188,26 @@ def mark_folder(folder: pathlib.Path, text: str | None = None) -> None:
     (folder / _MARK).write_text((text or _TEXTS[folder.name]) + _OURS, "utf-8")
 
 
+def remove_outputs(out: pathlib.Path, stem: str) -> None:
+    """Removes what was written of one source.
+
+    Args:
+        out: The output folder.
+        stem: Name of the source's output files, without suffix.
+
+    Raises:
+        OSError: If something cannot be removed.
+    """
+    names = [f"{MASKS}/{stem}_lung.png", f"{MASKS}/{stem}_infection.png"]
+    names += [f"{OVERLAYS}/{stem}.jpg", f"{LAYERS}/{stem}.jpg", f"{LAYERS}/{stem}.png"]
+    names += [f"{DICOM}/{stem}_seg.dcm", f"{DICOM}/{stem}_overlay.dcm"]
+    for path in (out / name for name in names):
+        if path.is_file():
+            path.unlink()
+    if (slices := out / MASKS / stem).is_dir():
+        shutil.rmtree(slices)
+
+
 def is_own(path: str | pathlib.Path, out: pathlib.Path) -> bool:
     """Whether a path lies in one of the folders that triage writes into `out`.
 
@@ -150,9 +243,10 @@ def _is_ours(path):
 
 
 def _clear(out):
-    for name in (JOURNAL, FINISHED, *REPORTS):
-        (out / name).unlink(missing_ok=True)
-        (out / f"{name}.part").unlink(missing_ok=True)
     for name in _TEXTS:
         if (out / name / _MARK).is_file():
             shutil.rmtree(out / name)
+    # The journals last: they tell that the reports are ours.
+    for name in (*REPORTS, JOURNAL, FINISHED) if holds_run(out) else ():
+        (out / f"{name}.part").unlink(missing_ok=True)
+        (out / name).unlink(missing_ok=True)

@@ -10,7 +10,6 @@ from covseg_tf.triage.film import Film
 
 # Radiography, and what scanned or exported films are filed under.
 _RADIOGRAPHY = ("CR", "DX", "DR", "RG", "OT", "SC", "")
-_LATERALS = {"LATERAL": "LL", "LAT": "LL", "LLAT": "LL", "RLAT": "RL"}
 _VIEWS = {
     # SNOMED CT, then the codes it replaced in DICOM.
     **{"399348003": "AP", "399182000": "PA", "399173006": "LL", "399198007": "RL"},
@@ -21,6 +20,8 @@ _VIEWS = {
 
 def read_dicom_film(data: bytes, frame: int | None = None) -> Film:
     """Reads one frame of a radiograph as it is looked at.
+
+    One whose rows run to the patient's right is mirrored back.
 
     Args:
         data: The file.
@@ -43,11 +44,14 @@ def read_dicom_film(data: bytes, frame: int | None = None) -> Film:
         if frame is None and frame_count(dataset) > 1:
             raise ValueError(f"holds {frame_count(dataset)} frames. Expected one.")
         grey, notes = _grey(dataset, read_frame(dataset, frame or 0))
-        view = view_of(dataset)
+        view, mirrored = view_of(dataset), _is_mirrored(dataset)
+        if mirrored:
+            grey, notes = np.ascontiguousarray(grey[:, ::-1]), (*notes, "mirrored")
         del dataset["PixelData"]
         number = None if frame is None else frame + 1
         return Film(
             *(grey, grey.shape, (0, 0), notes, modality, view, dataset, number),
+            mirrored=mirrored,
         )
 
 
@@ -61,18 +65,30 @@ def view_of(dataset) -> str:
         dataset: A `pydicom.Dataset`.
     """
     view = text_of(dataset, "ViewPosition").upper()
+    if "LAT" in view:  # LATERAL, LLAT, LT LAT, RIGHT LATERAL
+        return "RL" if view.startswith("R") else "LL"
     if view:
-        return _LATERALS.get(view, view)
+        return view
     for item in dataset.get("ViewCodeSequence") or ():
         view = _VIEWS.get(text_of(item, "CodeValue")) or _view_in_words(
             text_of(item, "CodeMeaning").lower()
         )
         if view:
             return view
-    orientation = dataset.get("PatientOrientation") or ""
-    if len(orientation) == 2 and str(orientation[0])[:1] in ("A", "P"):
-        return "LL"
-    return ""
+    return "LL" if _directions(dataset)[0] in ("A", "P") else ""
+
+
+def _is_mirrored(dataset):
+    """Whether a frontal film hangs with the patient's right on the right."""
+    return _directions(dataset) == ("R", "F")
+
+
+def _directions(dataset):
+    """Where rows and columns mainly run to: `("L", "F")` on a film as it is hung."""
+    values = dataset.get("PatientOrientation") or ()
+    if isinstance(values, str) or len(values) != 2:
+        return "", ""
+    return str(values[0])[:1].upper(), str(values[1])[:1].upper()
 
 
 def _view_in_words(meaning):

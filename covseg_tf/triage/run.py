@@ -14,8 +14,12 @@ from covseg_tf.triage.journal import Journal
 from covseg_tf.triage.output import (
     LAYERS,
     REPORTS,
+    check_output,
+    holds_run,
     is_own,
+    lock_output,
     prepare_output,
+    remove_outputs,
     write_atomic,
 )
 from covseg_tf.triage.report import MOST_CARDS, write_report
@@ -56,7 +60,7 @@ def triage(
             many there are.
         resume: Go on with a run of the same arguments, cut short or finished:
             only what is new or changed is scored. Rows of files that are gone
-            stay.
+            stay. Folders without an image are no error then.
         dicom: Write a DICOM Segmentation and a Secondary Capture for each source
             that is DICOM. Needs `highdicom`.
         report_images: The most images that `report.html` shows; the rest are
@@ -70,33 +74,36 @@ def triage(
 
     Raises:
         ValueError: If a path does not exist, there is no image, an argument is
-            out of range, `out` may not be used, or `resume` finds a run of other
-            arguments.
+            out of range, `out` may not be used or another run is writing there,
+            or `resume` finds a run of other arguments.
         OSError: If an output cannot be written.
     """
     _check_numbers(jobs, report_images)
     if dicom:
         _check_highdicom()
     is_xray = segmenter.bundle.modality == "xray"
-    sources = _find(paths, pathlib.Path(out), correct=is_xray)
-    out = prepare_output(out, force, resume)
-    facts = _facts(segmenter)
-    journal = Journal(out, _header(facts, paths, dicom))
-    finished = False
-    try:
-        scorers = _scorers(segmenter, out, dicom, jobs)
-        work = _plan(sources, journal, out)
-        rows = _all_rows(work, journal, scorers, on_row)
-        if not work and _is_reported(out):
-            finished = True
-            return rows
-        facts = dataclasses.replace(
-            facts, started=journal.header["started"], finished=utc_now()
-        )
-        _write_reports(out, rows, facts, segmenter, report_images)
-        finished = True
-    finally:
-        journal.close(finished)
+    out = pathlib.Path(out)
+    sources = _find(paths, out, resume, correct=is_xray)
+    check_output(out, force, resume)
+    if not sources and not holds_run(out):
+        return []
+    with lock_output(out):
+        prepare_output(out, force, resume)
+        facts = _facts(segmenter)
+        journal = Journal(out, _header(facts, paths, dicom))
+        finished = False
+        try:
+            scorers = _scorers(segmenter, out, dicom, jobs)
+            work = _plan(sources, journal, out)
+            rows = _all_rows(work, journal, scorers, on_row)
+            if rows and (work or not _is_reported(out)):
+                facts = dataclasses.replace(
+                    facts, started=journal.header["started"], finished=utc_now()
+                )
+                _write_reports(out, rows, facts, segmenter, report_images)
+            finished = bool(rows)
+        finally:
+            journal.close(finished)
     return rows
 
 
@@ -119,14 +126,17 @@ def _check_highdicom():
         ) from None
 
 
-def _find(paths, out, correct):
+def _find(paths, out, resume, correct):
+    try:
+        sources = find_sources(paths, correct)
+    except ValueError:
+        # Nothing in the folders is no error of a run that goes on; no folder is.
+        if resume and all(pathlib.Path(path).exists() for path in paths):
+            return []
+        raise
     # Masks of an earlier report inside a searched folder are no images.
-    sources = [
-        source
-        for source in find_sources(paths, correct)
-        if not is_own(source.path or source.name, out)
-    ]
-    if not sources:
+    sources = [s for s in sources if not is_own(s.path or s.name, out)]
+    if not sources and not resume:
         raise ValueError(f"no image found besides those that were written into {out}.")
     return sources
 
@@ -170,7 +180,10 @@ def _all_rows(work, journal, scorers, on_row):
 
 
 def _plan(sources: Iterable[Source], journal: Journal, out: pathlib.Path) -> list[Work]:
-    """Returns what is left to do; what must be done again is taken from `done`."""
+    """Returns what is left to do; what must be done again is taken from `done`.
+
+    Its files are removed: a film that is none any more leaves no mask behind.
+    """
     todo, again = [], {}
     for source in sources:
         identity, stem, row = journal.done.get(source.name, ("", "", None))
@@ -178,6 +191,7 @@ def _plan(sources: Iterable[Source], journal: Journal, out: pathlib.Path) -> lis
             todo.append(source)
             if row is not None:
                 again[source.name] = stem
+                remove_outputs(out, stem)
                 del journal.done[source.name]
     taken = {stem.lower() for _, stem, _ in journal.done.values()}
     taken |= {stem.lower() for stem in again.values()}

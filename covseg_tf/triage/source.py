@@ -15,7 +15,8 @@ class Source:
 
     Attributes:
         name: What the worklist calls it: the path as given; `FILE.zip!MEMBER`,
-            `FILE.dcm#2`, `-` for standard input. Unique within a run.
+            `FILE.dcm#2`, `-` for standard input; of a series, the first of its
+            files by name. Unique within a run.
         identity: Tells whether it is still the same: size and time of the file,
             or a checksum. Never empty.
         read: Call it for a `Film` or a `Volume`; raises `ValueError` with the

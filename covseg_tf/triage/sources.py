@@ -34,8 +34,9 @@ def find_sources(
 
     Images (PNG, JPEG, TIFF, BMP, WebP), DICOM radiographs and CT series, and
     NIfTI volumes, told by what they hold; each page or frame is a source, and a
-    CT series is one. Nothing here is decoded; what cannot be read says so when
-    its `read` is called.
+    CT series, the slices of one series in one folder, is one, named by the first
+    of its files, whatever else lies there. Nothing here is decoded; what cannot be
+    read says so when its `read` is called.
 
     Args:
         paths: Files as given; folders, searched to any depth without following
@@ -83,28 +84,25 @@ def bytes_sources(name: str, data: bytes, correct: bool = True) -> list[Source]:
 
 def _sources(entries, correct) -> Iterator[Source]:
     series: dict[tuple[str, str], list[Entry]] = {}
-    numbers: dict[tuple[str, str], str] = {}
     for entry in entries:
         try:
-            yield from _look_into(entry, correct, series, numbers)
+            yield from _look_into(entry, correct, series)
         except (ValueError, OSError, MemoryError) as error:
             yield _failing(entry, error)
-    folders = [folder for folder, _ in series]
-    for key, members in series.items():
-        several = folders.count(key[0]) > 1
-        name = f"{key[0]}#{numbers[key] or '0'}" if several else key[0]
+    for members in series.values():
+        first = min(members, key=lambda entry: entry.name)
         read = guarded(functools.partial(read_series, members))
-        yield Source(name, series_identity(members), read, members[0].path)
+        yield Source(first.name, series_identity(members), read, first.path)
 
 
-def _look_into(entry, correct, series, numbers):
+def _look_into(entry, correct, series):
     head = entry.head(4096)
     if head[:4] in (b"PK\3\4", b"PK\5\6"):
         if entry.is_member:
             raise ValueError("an archive within an archive is not read; unpack it.")
         yield from _sources(archive_entries(entry), correct)
     elif is_dicom_data(head):
-        yield from _dicom_sources(entry, correct, series, numbers)
+        yield from _dicom_sources(entry, correct, series)
     elif is_nifti(head):
         yield _source(entry, lambda: read_nifti_volume(entry.load()))
     else:
@@ -117,20 +115,17 @@ def _look_into(entry, correct, series, numbers):
             yield _source(entry, read, page)
 
 
-def _dicom_sources(entry, correct, series, numbers):
+def _dicom_sources(entry, correct, series):
     with dicom_errors():
         header = _header(entry)
         is_ct = text_of(header, "Modality").upper() == "CT"
         count = frame_count(header)
         uid = text_of(header, "SeriesInstanceUID")
         scout = is_ct and is_scout(header)
-        number = text_of(header, "SeriesNumber")
     if scout:
         return
     if is_ct and uid:
-        key = (entry.folder, uid)
-        series.setdefault(key, []).append(entry)
-        numbers.setdefault(key, number)
+        series.setdefault((entry.folder, uid), []).append(entry)
     elif is_ct:
         yield _source(entry, lambda: read_series([entry]))
     else:
@@ -166,7 +161,7 @@ def _failing(entry, error):
 
 
 def _unique(sources):
-    """Sources with names of their own: two series may bear one number."""
+    """Sources with names of their own: two members of an archive may bear one."""
     taken: dict[str, Source] = {}
     for source in sources:
         name, number = source.name, 1

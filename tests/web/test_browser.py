@@ -289,6 +289,15 @@ def test_dicom_with_a_jpeg_inside(reader, segmenter):
     assert_same(reader(data), grey, segmenter)
 
 
+def test_a_mirrored_dicom_is_hung_as_usual(reader, segmenter):
+    image = np.ascontiguousarray(draw_phantom(5, 0.4, 300).image[:, :281])
+    stored = np.ascontiguousarray(image[:, ::-1])
+    data = image_files.dicom(stored, PatientOrientation=["R", "F"])
+    assert_same(reader(data), image, segmenter)
+    data = image_files.dicom(image, PatientOrientation=["L", "F"])
+    assert_same(reader(data), image, segmenter)
+
+
 def refused():
     image = draw_phantom(0, size=64).image
     good, dicom = as_png(image), image_files.dicom
@@ -302,6 +311,7 @@ def refused():
         "header": (good[:20], "ends early"),
         "ct": (dicom(image, modality="CT"), "modality CT"),
         "lateral": (dicom(image, ViewPosition="LL"), "lateral view"),
+        "lateral in words": (dicom(image, ViewPosition="LT LAT"), "lateral view"),
         "frames": (dicom(image, NumberOfFrames=3), "3 frames"),
         "short": (dicom(image, Rows=640), "too few pixels"),
         "no width": (dicom(image, WindowCenter=1, WindowWidth=0), "window"),

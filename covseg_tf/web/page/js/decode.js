@@ -13,7 +13,8 @@ const MOST_PIXELS = 64e6;
 /**
  * Reads an image file of any kind that the page knows.
  * @param {Blob} file PNG, JPEG, DICOM, or what else the browser shows.
- * @returns {Promise<import('./grey.js').Grey & {stretched?: boolean}>} Its pixels.
+ * @returns {Promise<import('./grey.js').Grey &
+ *   {stretched?: boolean, mirrored?: boolean}>} Its pixels.
  * @throws {Error} If it cannot be read, in words for the reader.
  */
 export async function readFile(file) {

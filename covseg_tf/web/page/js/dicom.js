@@ -3,6 +3,7 @@
  * @module
  */
 
+import {turn} from './grey.js';
 import {decodeRle} from './rle.js';
 import {toGrey} from './window.js';
 
@@ -10,8 +11,8 @@ const RADIOGRAPHY = ['CR', 'DX', 'DR', 'RG', 'OT', ''];
 const UNCOMPRESSED = ['1.2.840.10008.1.2', '1.2.840.10008.1.2.1'];
 const RLE = '1.2.840.10008.1.2.5';
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
-// Views from the side, in the words of ViewPosition.
-const LATERAL = ['LL', 'RL', 'LLD', 'RLD', 'LATERAL', 'LAT', 'L', 'R'];
+// Views from the side in ViewPosition, beside LAT, LT LAT, LATERAL, ...
+const LATERAL = ['LL', 'RL', 'LLD', 'RLD', 'L', 'R'];
 const CONVERT =
   'Convert it to uncompressed DICOM (dcmdjpeg, gdcmconv --raw) or to PNG.';
 
@@ -30,7 +31,9 @@ export function isDicom(bytes) {
  * @param {object} parser The `dicomParser` library.
  * @param {(jpeg: Uint8Array) => Promise<import('./grey.js').Grey>} readJpeg
  *   Decodes a JPEG picture, for files that hold one.
- * @returns {Promise<import('./grey.js').Grey & {stretched: boolean}>} Its pixels.
+ * @returns {Promise<import('./grey.js').Grey &
+ *   {stretched: boolean, mirrored: boolean}>} Its pixels; `mirrored` if they were
+ *   mirrored back to how films are hung.
  * @throws {Error} If it is no readable radiograph, in words for the reader.
  */
 export async function readDicom(bytes, parser, readJpeg) {
@@ -45,7 +48,14 @@ export async function readDicom(bytes, parser, readJpeg) {
   const columns = dataset.uint16('x00280011');
   if (!rows || !columns) throw new Error('The DICOM file has no rows or columns.');
   const pixels = await readPixels(dataset, parser, rows * columns, readJpeg);
-  return {rows, columns, ...toGrey(pixels, readDisplay(dataset))};
+  const {data, stretched} = toGrey(pixels, readDisplay(dataset));
+  const mirrored = isMirrored(dataset);
+  return {...turn({rows, columns, data}, mirrored ? 2 : 1), stretched, mirrored};
+}
+
+/** Whether rows run to the patient's right and columns to the feet. */
+function isMirrored(dataset) {
+  return /^\s*R[^\\]*\\\s*F[^\\]*$/i.test(dataset.string('x00200020') ?? '');
 }
 
 function checkKind(dataset) {
@@ -54,7 +64,7 @@ function checkKind(dataset) {
     throw new Error(`This is of modality ${modality}; a radiograph (CR, DX) is needed.`);
   }
   const view = (dataset.string('x00185101') ?? '').trim().toUpperCase();
-  if (LATERAL.includes(view)) {
+  if (LATERAL.includes(view) || view.includes('LAT')) {
     throw new Error('A lateral view; only frontal films are scored.');
   }
   if (!dataset.elements.x7fe00010) throw new Error('The DICOM file holds no pixels.');

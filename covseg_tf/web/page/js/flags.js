@@ -20,6 +20,7 @@ export const UNSURE_SIDES = ['film_rotated', 'not_a_chest_xray'];
 /** Words for what was done to an image on its way here. */
 export const NOTE_TEXTS = {
   stretched: 'More than 8 bits and no window: stretched from minimum to maximum.',
+  mirrored: "Mirrored back: the header says the patient's right is on the right.",
   camera: 'A photograph of a film: not measured, expect worse numbers.',
 };
 

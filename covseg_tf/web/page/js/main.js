@@ -80,8 +80,8 @@ async function look({name, read, notes}) {
   try {
     const image = await read();
     const found = await (await segmenter).predict(image);
-    const all = image.stretched ? [...notes, 'stretched'] : notes;
-    return scoredRow(name, image, found, shrinkToShow(image), all);
+    const done = ['stretched', 'mirrored'].filter((note) => image[note]);
+    return scoredRow(name, image, found, shrinkToShow(image), [...notes, ...done]);
   } catch (error) {
     console.info(error);
     return failedRow(name, error.message || 'It cannot be read.');
