@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -129,12 +130,21 @@ def test_force_leaves_a_report_of_someone_else(
     assert [(p.name, p.read_text()) for p in out.iterdir()] == [(name, "mine")]
 
 
-def test_force_takes_what_a_killed_force_left(images, tiny_bundle, tmp_path):
+def test_force_goes_on_where_a_killed_force_stopped(
+    images, tiny_bundle, tmp_path, monkeypatch
+):
+    def stop(path):
+        raise KeyboardInterrupt
+
     out = tmp_path / "out"
     words = ("triage", images, "--out", out, "--model", tiny_bundle)
     assert run(*words) == 0
     (out / "report.csv.part").write_text("x")
-    (out / "finished.jsonl").rename(out / "journal.jsonl")
+    for module, name in ((shutil, "rmtree"), (pathlib.Path, "unlink")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, lambda path, missing_ok=False: stop(path))
+            assert run(*words, "--force") == 130
+        assert (out / "finished.jsonl").exists()
     assert run(*words, "--force") == 0
     assert not list(out.rglob("*.part"))
 
