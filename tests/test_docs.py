@@ -50,7 +50,8 @@ def test_site_builds(tmp_path):
 def test_every_page_is_in_the_navigation():
     text = (ROOT / "mkdocs.yml").read_text("utf-8")
     listed = set(re.findall(r": (\S+\.md)$", text, re.M))
-    assert listed == set(PAGES)
+    # What belongs to one result is reached from its page.
+    assert listed == {page for page in PAGES if not re.match("results/.+/", page)}
 
 
 def test_manifests_parse():
