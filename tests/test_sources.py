@@ -16,7 +16,7 @@ import pytest
 
 from covseg_tf.edge import draw_phantom
 from covseg_tf.triage import Film, Source, Volume, find_sources
-from covseg_tf.triage.correct import find_frame, looks_inverted
+from covseg_tf.triage.correct import _drawn_chest, find_frame, looks_inverted
 from covseg_tf.triage.sources import bytes_sources
 
 GREYS = (np.arange(12 * 16, dtype=np.uint8) + 10).reshape(12, 16)
@@ -672,3 +672,10 @@ def test_a_deflated_bomb():
     packer = zlib.compressobj(wbits=-15)
     bomb = packer.compress(b"\0" * (64 << 20)) + packer.flush()
     assert "a bomb" in reason(data[:end] + bomb)
+
+
+def test_the_stored_chest_is_the_drawn_one():
+    drawn = [draw_phantom(seed, 0.2, 128).image for seed in range(12)]
+    mean = cv2.resize(np.mean(drawn, axis=0), (32, 32), interpolation=cv2.INTER_AREA)
+    mean -= mean.mean()
+    np.testing.assert_allclose(_drawn_chest(), mean / np.linalg.norm(mean), atol=1e-6)

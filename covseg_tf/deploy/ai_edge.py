@@ -63,10 +63,10 @@ def quantize_with_ai_edge(
         )
     if method != "full_integer":
         return _quantize(model, method, None, keep_float, "float32")
-    if spec is None or calibration is None:
+    if spec is None:
         raise ValueError(
-            "method 'full_integer' needs `spec`, the preprocessing of the model, and "
-            f"`calibration` images. Received: spec={spec}, calibration={calibration}"
+            "method 'full_integer' needs `spec`, the preprocessing of the model. "
+            "Received: spec=None"
         )
     ranges = calibrate_ranges(model, calibration, spec)
     data = quantize_in_ranges(
@@ -77,7 +77,7 @@ def quantize_with_ai_edge(
 
 
 def calibrate_ranges(
-    model: bytes, calibration: Sequence[np.ndarray], spec: PreprocessingSpec
+    model: bytes, calibration: Sequence[np.ndarray] | None, spec: PreprocessingSpec
 ) -> dict[str, Mapping[str, np.ndarray]]:
     """Measures the range of every tensor, once for many quantizations.
 
