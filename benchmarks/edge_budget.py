@@ -6,7 +6,7 @@
 Runs `covseg triage` on one phantom in a fresh process each time (wall clock
 from process start to exit, peak resident memory as the kernel counts it), then
 the network alone on one thread. Medians; needs nothing but `pip install .`, on
-Linux or macOS. Expected on an x86-64 server core: 0.13 s, 94 MB, 2 ms.
+Linux or macOS. Expected on an x86-64 server core: 0.25 s, 96 MB, 2 to 5 ms.
 """
 
 import argparse

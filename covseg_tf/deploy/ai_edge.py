@@ -101,7 +101,8 @@ def calibrate_ranges(
 
     scale = np.float32(spec.scale)
     images = [
-        {"image": x[None, :, :, None].astype(np.float32) * scale} for x in calibration
+        {"image": x[None, :, :, None].astype(np.float32) * scale}
+        for x in calibration  # type: ignore[union-attr] # None was refused above
     ]
     with _silence():
         measure = calibrator.Calibrator(
