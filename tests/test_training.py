@@ -192,3 +192,12 @@ def test_weights_move_between_networks_that_share_layers(tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"no zip")
     with pytest.raises(ValueError, match="no Keras model to read"):
         transfer_weights(plain, tmp_path / "broken.keras")
+
+
+def test_a_run_killed_in_its_first_epoch_starts_anew(tmp_path):
+    from covseg_tf.training.fit import _drop_unfinished
+
+    log = tmp_path / "log.csv"
+    log.touch()  # the logger opens it when training begins
+    _drop_unfinished(log, 0)
+    assert not log.exists()

@@ -183,7 +183,8 @@ def _drop_unfinished(log, epochs):
     """Drops the line of an epoch that was logged, but whose backup was cut off."""
     if not log.is_file():
         return
-    head, *lines = log.read_text().splitlines()
+    # Empty if the kill came in the first epoch: the logger has opened it.
+    head, *lines = log.read_text().splitlines() or [""]
     kept = [line for line in lines if int(line.split(",")[0]) < epochs]
     if not kept:
         log.unlink()
