@@ -145,8 +145,10 @@ def test_exif_turns(orientation, turn):
     assert film.notes == (() if orientation == 1 else ("turned",))
 
 
-def test_pages_of_a_tiff():
-    data = cv2.imencodemulti(".tif", [FILM, FILM[:100], FILM[:, :90]])[1].tobytes()
+def test_pages_of_a_tiff(tmp_path):
+    pages = [FILM, FILM[:100], FILM[:, :90]]
+    assert cv2.imwritemulti(str(tmp_path / "a.tif"), pages)
+    data = (tmp_path / "a.tif").read_bytes()
     sources = bytes_sources("a.tif", data, correct=False)
     assert [s.name for s in sources] == ["a.tif#1", "a.tif#2", "a.tif#3"]
     films = [s.read() for s in sources]

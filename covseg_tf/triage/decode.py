@@ -77,16 +77,21 @@ def check_jpeg(data: bytes) -> bool:
     raise ValueError("cannot be decoded: the JPEG file is cut short.")
 
 
+# cv2.utils.logging.LOG_LEVEL_SILENT.
+_SILENT = 0
+
+
 @contextlib.contextmanager
 def _silence():
     """OpenCV's own warnings of damaged files tell a user nothing."""
     # The level belongs to the process, and films are read in threads: the first
     # in turns it down, the last out turns it up again.
-    log = cv2.utils.logging
+    # OpenCV 4.10 has the two functions at its top, a later one here.
+    log = getattr(cv2.utils, "logging", cv2)
     with _LOCK:
         if not _silenced:
             _silenced.append(log.getLogLevel())
-            log.setLogLevel(log.LOG_LEVEL_SILENT)
+            log.setLogLevel(_SILENT)
         else:
             _silenced.append(_silenced[0])
     try:
