@@ -11,10 +11,10 @@ from apache_beam.io.filesystems import FileSystems
 from covseg_tf.batch.find_images import is_remote
 from covseg_tf.edge.segmenter import Segmenter
 from covseg_tf.triage.entry import read_file
-from covseg_tf.triage.film import Film, Volume
+from covseg_tf.triage.film import Volume
 from covseg_tf.triage.limits import MAX_FILE
 from covseg_tf.triage.row import TriageRow
-from covseg_tf.triage.score import fits, is_lateral
+from covseg_tf.triage.score import describe, with_numbers
 from covseg_tf.triage.score_volume import score_volume
 from covseg_tf.triage.sources import bytes_sources
 
@@ -85,39 +85,22 @@ def score_bytes(name: str, data: bytes, segmenter: Segmenter) -> TriageRow:
     Raises:
         ValueError: If it cannot be read, or holds more images than one.
     """
-    sources = bytes_sources(name, data)
+    modality = segmenter.bundle.modality
+    sources = bytes_sources(name, data, correct=modality == "xray")
     if len(sources) != 1:
         raise ValueError(
             f"holds {len(sources) or 'no'} images; a row is for one. Give each image "
             "as a file of its own."
         )
     image = sources[0].read()
-    kind = "volume" if isinstance(image, Volume) else "film"
-    row = TriageRow(name, kind, notes=tuple(image.notes))
-    modality = segmenter.bundle.modality
-    if not fits(image, modality):
-        return dataclasses.replace(row, flags=("wrong_modality",))
+    row = describe(name, image, modality)
+    if row.flags:
+        return row
     if isinstance(image, Volume):
         found = score_volume(image, segmenter)
         percent = found.involved_percent
         return dataclasses.replace(row, involved_percent=percent, flags=found.flags)
-    if modality == "xray" and is_lateral(image):
-        return dataclasses.replace(row, flags=("lateral_view",))
-    return _with_numbers(row, image, segmenter)
-
-
-def _with_numbers(row, film: Film, segmenter):
-    found = segmenter.predict(film.pixels)
-    involvement, zones = found.involvement, found.zones
-    return dataclasses.replace(
-        row,
-        involved_percent=involvement.total,
-        involved_percent_right=involvement.right,
-        involved_percent_left=involvement.left,
-        extent=found.extent,
-        zones=None if zones is None else int(zones.count),
-        flags=tuple(found.flags),
-    )
+    return with_numbers(row, segmenter.predict(image.pixels))
 
 
 def _reason(error):

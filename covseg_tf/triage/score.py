@@ -28,7 +28,7 @@ _FITTING = {
     "xray": {"", "CR", "DX", "RG", "RF", "OT", "SC"},
     "ct": {"", "CT", "OT", "SC"},
 }
-_LATERAL_VIEWS = {"LL", "RL", "LLD", "RLD", "LATERAL", "LAT", "L", "R"}
+_LATERAL_VIEWS = {"LL", "RL", "LLD", "RLD", "L", "R"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Scorer:
         return None if is_lateral(image) else self.segmenter.predict(image.pixels)
 
     def _row(self, name, stem, image, found):
-        row = _describe(name, image, self.segmenter.bundle.modality)
+        row = describe(name, image, self.segmenter.bundle.modality)
         if found is None:
             empty = np.zeros(_shown(image).shape, bool)
             return self._draw(row, stem, _shown(image), empty, empty)
@@ -89,7 +89,7 @@ class Scorer:
         names = {kind: f"{MASKS}/{stem}_{kind}.png" for kind in masks}
         for kind, mask in in_file.items():
             write_png(self.out / names[kind], mask)
-        row = _with_numbers(row, found)
+        row = with_numbers(row, found)
         row = dataclasses.replace(
             row, lung_mask=names["lung"], infection_mask=names["infection"]
         )
@@ -192,30 +192,48 @@ def write_png(path: pathlib.Path, mask: np.ndarray) -> None:
     write_atomic(path, data.tobytes())
 
 
-def _describe(name, image, modality):
-    is_volume = isinstance(image, Volume)
-    shape = image.slices.shape[1:] if is_volume else image.shape
-    row = TriageRow(
-        file=name,
-        kind="volume" if is_volume else "film",
-        slices=len(image.slices) if is_volume else None,
-        rows=int(shape[0]),
-        columns=int(shape[1]),
-        notes=tuple(image.notes),
-    )
+def describe(name: str, image: Film | Volume, modality: str) -> TriageRow:
+    """Returns the row of an image before it is scored.
+
+    Args:
+        name: What the worklist calls it.
+        image: What was read.
+        modality: `"xray"` or `"ct"`, the model's.
+
+    Returns:
+        The row; with a flag if the image is not to be scored.
+    """
+    if isinstance(image, Volume):
+        count, *shape = image.slices.shape
+        row = TriageRow(name, "volume", slices=count, notes=tuple(image.notes))
+    else:
+        shape = list(image.shape)
+        row = TriageRow(name, notes=tuple(image.notes))
+    row = dataclasses.replace(row, rows=int(shape[0]), columns=int(shape[1]))
     if not fits(image, modality):
-        wanted = "ct" if is_volume or image.modality == "CT" else "xray"
-        if wanted == modality:  # neither: an MR image, a mammogram
-            wanted = "other"
+        needs = f"needs_{_wanted(image, modality)}_model"
         return dataclasses.replace(
-            row, flags=("wrong_modality",), notes=(*row.notes, f"needs_{wanted}_model")
+            row, flags=("wrong_modality",), notes=(*row.notes, needs)
         )
-    if not is_volume and modality == "xray" and is_lateral(image):
+    if isinstance(image, Film) and modality == "xray" and is_lateral(image):
         return dataclasses.replace(row, flags=("lateral_view",))
     return row
 
 
-def _with_numbers(row, found):
+def _wanted(image, modality):
+    is_ct = isinstance(image, Volume) or image.modality == "CT"
+    wanted = "ct" if is_ct else "xray"
+    # Neither fits an MR image or a mammogram.
+    return "other" if wanted == modality else wanted
+
+
+def with_numbers(row: TriageRow, found: Prediction) -> TriageRow:
+    """Returns a film's row with what was found in it.
+
+    Args:
+        row: From `describe`.
+        found: The prediction.
+    """
     involvement, zones = found.involvement, found.zones
     return dataclasses.replace(
         row,
