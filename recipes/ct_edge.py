@@ -164,7 +164,9 @@ def run(options):
     spec = PreprocessingSpec(side, side)
     model = DualFlowSegmenter.from_preset(options.network, (side, side, 1))
     if options.weights is not None:
-        transfer_weights(model, options.weights)
+        left = transfer_weights(model, options.weights)
+        if left:
+            print(f"Random at the start, not in {options.weights}: {', '.join(left)}")
     train_segmenter(model, options, spec, samples)
     films = make_dataset(
         samples["train"],

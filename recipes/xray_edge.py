@@ -54,6 +54,7 @@ from covseg_tf.training import (
     evaluate,
     fit_segmenter,
     float32_copy,
+    freeze_encoder,
     parse_options,
     presence_operating_points,
     recalibrate_batch_norm,
@@ -86,6 +87,7 @@ class Stage(NamedTuple):
     monitor: str = "val_infection_loss"  # marks best.keras, where `xray` goes on
     mode: str = "min"
     strong: bool = False  # wider augmentation, with erasing
+    frozen: bool = False  # the encoder's first quarter keeps its weights
 
 
 # With equal weights the network leaves every seventh film with lesions empty;
@@ -107,13 +109,21 @@ XRAY = (
 FIRST = Stage(128, 8, 1e-3, {}, strong=True)
 SECOND = Stage(256, 8, 7e-4, {}, strong=True)
 OUTLINES = Stage(256, 8, 6e-4, {})
+# What a CPU can afford of a long schedule: a frozen step takes two thirds of the time.
+LONG = Stage(256, 22, 8e-4, {}, strong=True, frozen=True)
 STAGES = {
     "xray": XRAY,
     "xray_nano": (
         FIRST._replace(learning_rate=1.2e-3),
         OUTLINES._replace(epochs=7, learning_rate=8e-4),
     ),
-    "xray_small": (FIRST, SECOND, OUTLINES),
+    "xray_small": (
+        FIRST,
+        SECOND,
+        OUTLINES,
+        LONG,
+        OUTLINES._replace(epochs=11, learning_rate=5e-4),
+    ),
     "xray_base": (FIRST, SECOND._replace(epochs=10)),
 }
 QUICK_STAGES = (
@@ -179,6 +189,8 @@ def train(options, stages, samples):
         model = build(options, stage.side, first=not checkpoints)
         if checkpoints:
             model.load_weights(checkpoints[-1])
+        if stage.frozen:
+            freeze_encoder(model)
         compile_segmenter(
             model,
             warmup_cosine(stage.learning_rate, steps),
@@ -195,6 +207,8 @@ def train(options, stages, samples):
             stage.monitor,
             stage.mode,
         )
+        if stage.frozen:
+            freeze_encoder(model, frozen=False)
         if options.is_family:
             # The last epoch, not the best: under statistics of augmented images a
             # validation score says little.

@@ -84,6 +84,7 @@ PUBLIC = {
         "expected_calibration_error",
         "fit_segmenter",
         "float32_copy",
+        "freeze_encoder",
         "join_workers",
         "lung_regions",
         "mark_errors",

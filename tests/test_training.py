@@ -9,6 +9,7 @@ from covseg_tf.training import (
     compile_segmenter,
     fit_segmenter,
     float32_copy,
+    freeze_encoder,
     resume_epoch,
     run_recipe,
     transfer_weights,
@@ -192,6 +193,36 @@ def test_weights_move_between_networks_that_share_layers(tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"no zip")
     with pytest.raises(ValueError, match="no Keras model to read"):
         transfer_weights(plain, tmp_path / "broken.keras")
+
+
+def test_frozen_layers_keep_weights_and_statistics_until_they_learn_again():
+    model = DualFlowSegmenter.from_preset("xray_nano", (32, 32, 1))
+    frozen = freeze_encoder(model)
+    assert "block2_add" in frozen
+    assert "block3_expand_conv" not in frozen
+    images = np.random.default_rng(0).random((4, 32, 32, 1), "float32")
+    masks = dict.fromkeys(("lung", "infection"), (images > 0.5) * 1.0)
+
+    def moved():
+        before = {x.name: x.get_weights() for x in model.layers + model.encoder.layers}
+        compile_segmenter(model, 1e-3)
+        model.fit(images, masks, verbose=0)
+        after = {x.name: x.get_weights() for x in model.layers + model.encoder.layers}
+        return {
+            name
+            for name, weights in after.items()
+            if any((a != b).any() for a, b in zip(weights, before[name], strict=True))
+        }
+
+    learnt = moved()
+    assert not learnt & set(frozen)
+    assert {"block3_expand_conv", "block5_project_norm", "lung_logits"} <= learnt
+    assert freeze_encoder(model, frozen=False) == frozen
+    assert {"stem_conv", "stem_norm", "block2_project_conv"} <= moved()
+    with pytest.raises(ValueError, match=r"one of .* pyramid: P2, P3, P4.*'P7'"):
+        freeze_encoder(model, "P7")
+    with pytest.raises(ValueError, match="it has none"):
+        freeze_encoder(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
 
 
 def test_a_run_killed_in_its_first_epoch_starts_anew(tmp_path):

@@ -67,10 +67,13 @@ _PRESETS["xray_nano"] = {
 }
 _PRESETS["xray_small"] = _PRESETS["xray_nano"] | {
     "make_encoder": _lite_encoder(10),
-    "decoder_filters": (64, 40),
+    "decoder_filters": (128, 80),
 }
 # Every slice that it learns from has infection: there is no presence to learn.
-_PRESETS["ct_small"] = _PRESETS["xray_small"] | {"presence_gate": False}
+_PRESETS["ct_small"] = _PRESETS["xray_small"] | {
+    "decoder_filters": (64, 40),
+    "presence_gate": False,
+}
 _PRESETS["xray_base"] = {
     "make_encoder": _lite_encoder(16),
     "decoder_filters": (96, 64, 40),

@@ -56,7 +56,7 @@ from covseg_tf.training.scored_set import ScoredSet, score_set
 from covseg_tf.training.setup import float32_copy, set_up, warmup_cosine
 from covseg_tf.training.single_run import score_segmenter, train_segmenter
 from covseg_tf.training.statistics import PairedDifference, paired_bootstrap
-from covseg_tf.training.transfer import transfer_weights
+from covseg_tf.training.transfer import freeze_encoder, transfer_weights
 
 __all__ = [
     "Distiller",
@@ -81,6 +81,7 @@ __all__ = [
     "expected_calibration_error",
     "fit_segmenter",
     "float32_copy",
+    "freeze_encoder",
     "join_workers",
     "lung_regions",
     "mark_errors",

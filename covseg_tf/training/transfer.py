@@ -1,4 +1,4 @@
-"""Weights of one network in another that shares some of its layers."""
+"""Weights of one network in another, and layers that keep theirs."""
 
 import pathlib
 
@@ -43,6 +43,39 @@ def transfer_weights(model: keras.Model, checkpoint: str | pathlib.Path) -> list
             f"the same encoder. It has {', '.join(sorted(found)[:3])}, ..."
         )
     return left
+
+
+def freeze_encoder(
+    model: keras.Model, level: str = "P2", frozen: bool = True
+) -> list[str]:
+    """Lets the encoder's layers up to a level of its pyramid keep their weights.
+
+    Batch normalization there runs on its moving statistics, and no gradient goes
+    through the large maps near the image: for `xray_small` at 256x256 on a CPU a
+    step takes two thirds of the time. Call it before `compile`.
+
+    Args:
+        model: A network with an `encoder` that has `pyramid_outputs`, such as
+            `DualFlowSegmenter`; changed in place.
+        level: Key of `pyramid_outputs`; `"P2"` is at a quarter of the image's size.
+        frozen: `False` lets the same layers learn again. Defaults to `True`.
+
+    Returns:
+        Names of these layers.
+
+    Raises:
+        ValueError: If the encoder has no such level.
+    """
+    pyramid = getattr(getattr(model, "encoder", None), "pyramid_outputs", None) or {}
+    if level not in pyramid:
+        raise ValueError(
+            f"`level` must be one of the encoder's pyramid: "
+            f"{', '.join(sorted(pyramid)) or 'it has none'}. Received: {level!r}"
+        )
+    layers = keras.Model(model.encoder.inputs, pyramid[level]).layers
+    for layer in layers:
+        layer.trainable = not frozen
+    return [layer.name for layer in layers]
 
 
 def _shapes(layer):
