@@ -3,7 +3,8 @@
 
     python benchmarks/frontier_designs.py --imagenet FILE [--out designs.csv]
 
-One change at a time to `xray_small`: how much of the encoder, how wide the decoder,
+One change at a time to `xray_small` with the decoder it had first, 64 and 40 wide
+(what ships is `decoder_double`): how much of the encoder, how wide the decoder,
 dense or separable, attention, gate and context, what a lung flow costs at all, where
 the maps are brought to the image's size, ReLU6 or hard-swish, and the dense residual
 encoder of the first generation. Encoder weights are ImageNet's, decoder weights random:
@@ -34,8 +35,9 @@ from covseg_tf.models import (
 from covseg_tf.training import recalibrate_batch_norm
 
 SIDE = 256
+BASE = {"decoder_filters": (64, 40)}
 CHANGES = {
-    "xray_small": {},
+    "base": {},
     "blocks_6": {"blocks": 6},
     "blocks_8": {"blocks": 8},
     "blocks_11": {"blocks": 11},
@@ -47,14 +49,14 @@ CHANGES = {
     "no_context": {"global_context": False},
     "region_fusion": {"attention": "region_fusion"},
     "no_lung_flow": {"lung_supervision": False},
-    "edge_encoder": {"encoder": (16, (24, 48, 96)), "decoder_filters": (64, 40)},
-    "edge_encoder_stem_8": {"encoder": (8, (24, 48, 96)), "decoder_filters": (64, 40)},
+    "edge_encoder": {"encoder": (16, (24, 48, 96))},
+    "edge_encoder_stem_8": {"encoder": (8, (24, 48, 96))},
 }
 
 
 def build(changes, imagenet):
-    """Returns `xray_small` with the changes, for inference."""
-    changes = dict(changes)
+    """Returns the base with the changes, for inference."""
+    changes = BASE | changes
     shape = (SIDE, SIDE, 1)
     blocks = changes.pop("blocks", 10)
     if "encoder" in changes:

@@ -122,7 +122,7 @@ STAGES = {
         SECOND,
         OUTLINES,
         LONG,
-        OUTLINES._replace(epochs=11, learning_rate=5e-4),
+        OUTLINES._replace(epochs=9, learning_rate=5e-4),
     ),
     "xray_base": (FIRST, SECOND._replace(epochs=10)),
 }
