@@ -24,7 +24,7 @@ _TITLES = {
 def draw(results: Results, path: pathlib.Path) -> None:
     """Draws the entries that have a latency; the same results give the same file."""
     matplotlib.rcParams.update({"svg.hashsalt": "covseg", "font.size": 10})
-    figure, axes = pyplot.subplots(1, 2, figsize=(12, 5.2), layout="constrained")
+    figure, axes = pyplot.subplots(1, 2, figsize=(12, 6), layout="constrained")
     timed = [entry for entry in results.entries if entry.latency() is not None]
     for axis, protocol in zip(axes, _TITLES, strict=True):
         for entry in timed:
@@ -48,7 +48,13 @@ def draw(results: Results, path: pathlib.Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(alpha=0.3)
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
-    axes[1].legend(handles.values(), handles.keys(), loc="center right", fontsize=8)
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=3,
+        fontsize=9,
+    )
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
 
@@ -66,6 +72,13 @@ def _draw_entry(axis, entry, protocol):
         ms=12 if marker == "*" else 7,
         label=f"{label}, {entry.facts['start']} start",
     )
+    # One network's two points lie close: the name of one above, of the other below.
+    below = entry.facts["kind"] == "ours" and not entry.is_bundled
     axis.annotate(
-        entry.label, point, (0, 8), textcoords="offset points", fontsize=8, ha="center"
+        entry.label,
+        point,
+        (0, -15 if below else 8),
+        textcoords="offset points",
+        fontsize=8,
+        ha="center",
     )
