@@ -10,7 +10,8 @@ bundle of the full-integer model. After a kill, the same command goes on where i
 stopped.
 
 `--weights FILE` starts from a checkpoint of an X-ray network: xray_small.keras of
-xray_edge.py shares all layers but the presence gate. Time and scores:
+xray_edge.py gives the encoder and its context; the decoders, half as wide here, start
+at random, and their layers are named. Time and scores:
 docs/results/frontier.md. `--network xray` is the first generation's network, and its
 bundle is RUN/ct. `--quick` is a run of about a minute.
 """

@@ -87,7 +87,7 @@ class Stage(NamedTuple):
     monitor: str = "val_infection_loss"  # marks best.keras, where `xray` goes on
     mode: str = "min"
     strong: bool = False  # wider augmentation, with erasing
-    frozen: bool = False  # the encoder's first quarter keeps its weights
+    frozen: bool = False  # what comes before the first skip keeps its weights
 
 
 # With equal weights the network leaves every seventh film with lesions empty;
@@ -128,7 +128,7 @@ STAGES = {
 }
 QUICK_STAGES = (
     Stage(64, 1, 2e-3, {}, "val_infection_dice", "max"),
-    Stage(96, 1, 1e-3, {"Normal": 1.5}),
+    Stage(96, 1, 1e-3, {"Normal": 1.5}, frozen=True),
 )
 VALIDATION_SHARE = 0.1
 CALIBRATION_IMAGES = 200

@@ -4,6 +4,8 @@ import pathlib
 
 import keras
 
+from covseg_tf.models.dual_flow_segmenter import pyramid_of
+
 
 def transfer_weights(model: keras.Model, checkpoint: str | pathlib.Path) -> list[str]:
     """Copies the weights of layers that have one name in both networks.
@@ -46,33 +48,34 @@ def transfer_weights(model: keras.Model, checkpoint: str | pathlib.Path) -> list
 
 
 def freeze_encoder(
-    model: keras.Model, level: str = "P2", frozen: bool = True
+    model: keras.Model, levels: int = 1, frozen: bool = True
 ) -> list[str]:
-    """Lets the encoder's layers up to a level of its pyramid keep their weights.
+    """Lets the encoder's layers up to its finest feature maps keep their weights.
 
     Batch normalization there runs on its moving statistics, and no gradient goes
     through the large maps near the image: for `xray_small` at 256x256 on a CPU a
     step takes two thirds of the time. Call it before `compile`.
 
     Args:
-        model: A network with an `encoder` that has `pyramid_outputs`, such as
-            `DualFlowSegmenter`; changed in place.
-        level: Key of `pyramid_outputs`; `"P2"` is at a quarter of the image's size.
+        model: A `DualFlowSegmenter`; changed in place.
+        levels: Int >= 1, how many levels of the encoder's pyramid, from the finest
+            on. 1 (default) is what comes before the first skip; of
+            `EfficientNetLiteEncoder`, all down to a quarter of the image's size.
         frozen: `False` lets the same layers learn again. Defaults to `True`.
 
     Returns:
         Names of these layers.
 
     Raises:
-        ValueError: If the encoder has no such level.
+        ValueError: If the encoder has fewer levels.
     """
-    pyramid = getattr(getattr(model, "encoder", None), "pyramid_outputs", None) or {}
-    if level not in pyramid:
+    pyramid = pyramid_of(model.encoder)
+    if levels not in range(1, len(pyramid) + 1):
         raise ValueError(
-            f"`level` must be one of the encoder's pyramid: "
-            f"{', '.join(sorted(pyramid)) or 'it has none'}. Received: {level!r}"
+            f"`levels` must be an integer from 1 to {len(pyramid)}, the levels of the "
+            f"encoder. Received: {levels!r}"
         )
-    layers = keras.Model(model.encoder.inputs, pyramid[level]).layers
+    layers = keras.Model(model.encoder.inputs, pyramid[:levels]).layers
     for layer in layers:
         layer.trainable = not frozen
     return [layer.name for layer in layers]
