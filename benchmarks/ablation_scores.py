@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from covseg_tf.training.statistics import paired_bootstrap
+from covseg_tf.evaluation.intervals import paired_bootstrap
 
 NETWORKS = {
     "baseline": "baseline",

@@ -122,7 +122,7 @@ def read_images(options, spec):
 
 
 def mean_dice(levels, masks, threshold):
-    from covseg_tf.metrics.reference import image_scores, summarize
+    from covseg_tf.evaluation.scores import image_scores, summarize
 
     maps = levels / 256
     rows = [image_scores(m, p, threshold) for m, p in zip(masks, maps, strict=True)]

@@ -107,7 +107,7 @@ def run_measure(options):
     from frontier_measure import cpu_name, measure_models
     from frontier_networks import find
 
-    from covseg_tf.training import write_rows
+    from covseg_tf.evaluation import write_rows
 
     models = pairs(options.models)
     for name in models:

@@ -5,7 +5,7 @@ import pathlib
 
 from frontier_results import THREADS, Entry, Results, frontier
 
-from covseg_tf.training.statistics import paired_bootstrap
+from covseg_tf.evaluation.intervals import paired_bootstrap
 
 BEGIN = "<!-- Between these markers `benchmarks/frontier.py table` writes. -->"
 END = "<!-- End of what `benchmarks/frontier.py table` writes. -->"

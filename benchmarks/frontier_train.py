@@ -24,15 +24,14 @@ from covseg_tf.deploy import (
     tflite_predictor,
 )
 from covseg_tf.edge import PreprocessingSpec
-from covseg_tf.metrics.reference import summarize
+from covseg_tf.evaluation import evaluate, write_rows
+from covseg_tf.evaluation.scores import summarize
 from covseg_tf.training import (
     compile_segmenter,
-    evaluate,
     fit_segmenter,
     recalibrate_batch_norm,
     resume_epoch,
     warmup_cosine,
-    write_rows,
 )
 
 SIDES, QUICK_SIDES = (128, 256), (64, 96)  # pixels

@@ -380,14 +380,14 @@ def _evaluate(options):
 
 
 def _web(options):
-    from covseg_tf.web.command import web_command
+    from covseg_tf.commands.web import web_command
 
     return web_command(options.model, options.port, not options.no_browser)
 
 
 def _serve(options):
     try:
-        from covseg_tf.serving.command import serve_command
+        from covseg_tf.commands.serve import serve_command
 
         words = {k: v for k, v in vars(options).items() if k not in ("command", "run")}
         return serve_command(**words)

@@ -40,22 +40,19 @@ from covseg_tf.data import (
     read_parts,
     split_samples,
 )
+from covseg_tf.deploy import keras_predictor
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.evaluation import evaluate_with_curve, summarize_rows, write_rows
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.options import option, parse_options, run_recipe
 from covseg_tf.training import (
     TrainingOptions,
     compile_segmenter,
-    evaluate_with_curve,
     fit_segmenter,
-    parse_options,
     resume_epoch,
-    run_recipe,
     set_up,
-    summarize_rows,
     warmup_cosine,
-    write_rows,
 )
-from covseg_tf.training.options import option
 
 ROWS = {
     "baseline": {"attention": "self", "lung_supervision": False},
@@ -172,12 +169,7 @@ def train(options, row, seed, train_samples, validation_samples, folder):
 
 
 def score(options, model, spec, tests, row, seed):
-    network = model.inference_model()
-
-    def predict(pixels):
-        maps = network.predict_on_batch(pixels[None, :, :, None] * spec.scale)
-        return {flow: maps[flow][0, :, :, 0] for flow in maps}
-
+    predict = keras_predictor(model, spec)
     for test_set, samples in tests.items():
         stem = f"{options.modality}_{row}_seed{seed}_{test_set}"
         rows, curve = evaluate_with_curve(predict, samples, spec)

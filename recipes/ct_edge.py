@@ -33,22 +33,17 @@ from covseg_tf.deploy import (
 from covseg_tf.deploy.bundle import CT_LICENSE
 from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.evaluation import evaluate, score_run, summarize_rows, write_rows
 from covseg_tf.models import DualFlowSegmenter
+from covseg_tf.options import option, parse_options, run_recipe
 from covseg_tf.training import (
     TrainingOptions,
-    evaluate,
     float32_copy,
-    parse_options,
     recalibrate_batch_norm,
-    run_recipe,
-    score_segmenter,
     set_up,
-    summarize_rows,
     train_segmenter,
     transfer_weights,
-    write_rows,
 )
-from covseg_tf.training.options import option
 
 KINDS = {
     "ct_small": "EfficientNet-Lite0 encoder",
@@ -178,7 +173,7 @@ def run(options):
     )
     recalibrate_batch_norm(model, films)
     model.save(options.out / f"{options.network}.keras")
-    scores = score_segmenter(model, options.out, spec, samples["test"])
+    scores = score_run(keras_predictor(model, spec), samples["test"], spec, options.out)
     if keras.backend.backend() != "tensorflow":
         print("To quantize, the same command with KERAS_BACKEND=tensorflow.")
         return

@@ -23,18 +23,12 @@ import sys
 import keras
 
 from covseg_tf.data import read_parts
+from covseg_tf.deploy import keras_predictor
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.evaluation import score_run
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.training import (
-    Distiller,
-    TrainingOptions,
-    parse_options,
-    run_recipe,
-    score_segmenter,
-    set_up,
-    train_segmenter,
-)
-from covseg_tf.training.options import option
+from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.training import Distiller, TrainingOptions, set_up, train_segmenter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,9 +92,9 @@ def run(options):
     train_segmenter(distiller, dataclasses.replace(options, out=out), spec, samples)
 
     for name, network in {"teacher": teacher, "student": student}.items():
-        (options.out / name).mkdir(parents=True, exist_ok=True)
         print(f"{name}, {network.count_params():,} parameters:")
-        score_segmenter(network, options.out / name, spec, samples["test"])
+        predict = keras_predictor(network, spec)
+        score_run(predict, samples["test"], spec, options.out / name)
 
 
 def main(arguments=None):

@@ -29,20 +29,18 @@ import sys
 from covseg_tf.data import make_dataset, read_covid_qu_ex, split_samples
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.options import option, parse_options, run_recipe
 from covseg_tf.training import (
     TrainingOptions,
     compile_segmenter,
     fit_segmenter,
     join_workers,
-    parse_options,
     resume_epoch,
-    run_recipe,
     same_on_all_workers,
     set_up,
     shard_batches,
     warmup_cosine,
 )
-from covseg_tf.training.options import option
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,17 +21,12 @@ import dataclasses
 import sys
 
 from covseg_tf.data import read_parts
+from covseg_tf.deploy import keras_predictor
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.evaluation import score_run
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.training import (
-    TrainingOptions,
-    parse_options,
-    run_recipe,
-    score_segmenter,
-    set_up,
-    train_segmenter,
-)
-from covseg_tf.training.options import option
+from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.training import TrainingOptions, set_up, train_segmenter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +63,7 @@ def run(options):
     model = build(options)
     spec = PreprocessingSpec(*model.input_shape[1:3])
     best = train_segmenter(model, options, spec, samples, options.weight_decay)
-    score_segmenter(model, options.out, spec, samples["test"])
+    score_run(keras_predictor(model, spec), samples["test"], spec, options.out)
     print(f"Network: {best}   try: covseg evaluate {best} DATA --split SPLIT --out OUT")
 
 

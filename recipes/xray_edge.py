@@ -46,30 +46,31 @@ from covseg_tf.deploy import (
 from covseg_tf.deploy.bundle import FAMILY_LICENSE, XRAY_LICENSE
 from covseg_tf.deploy.model_card import XRAY_LIMITS, render_model_card
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.evaluation import (
+    evaluate,
+    presence_operating_points,
+    report_sets,
+    score_set,
+    summarize_rows,
+    write_rows,
+)
 from covseg_tf.models import DualFlowSegmenter
+from covseg_tf.options import option, parse_options, run_recipe
 from covseg_tf.training import (
     RunOptions,
     average_checkpoints,
     compile_segmenter,
-    evaluate,
     fit_segmenter,
     float32_copy,
     freeze_encoder,
-    parse_options,
-    presence_operating_points,
+    gated_logits,
     recalibrate_batch_norm,
-    report_sets,
     resume_epoch,
-    run_recipe,
-    score_set,
     set_infection_threshold,
     set_up,
     shift_presence,
-    summarize_rows,
     warmup_cosine,
-    write_rows,
 )
-from covseg_tf.training.options import option
 
 GATE_LIMIT = """\
 - Whether a film shows COVID-19 at all it learnt from one compilation, whose findings
@@ -236,7 +237,7 @@ def recalibrate(options, model, spec, samples):
 def set_gate(options, model, spec, samples):
     """Gate and threshold of best Dice on held-out films that keep Normal ones empty."""
     points = presence_operating_points(
-        model, samples["validation"], spec, SHIFTS, THRESHOLDS
+        gated_logits(model, spec), samples["validation"], spec, SHIFTS, THRESHOLDS
     )
     (options.out / "presence.json").write_text(json.dumps(points, indent=2) + "\n")
     allowed = [

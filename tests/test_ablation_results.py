@@ -11,7 +11,7 @@ import scipy.stats
 
 from covseg_tf.data import read_samples
 from covseg_tf.edge import PreprocessingSpec
-from covseg_tf.training import evaluate_with_curve, paired_bootstrap, write_rows
+from covseg_tf.evaluation import evaluate_with_curve, paired_bootstrap, write_rows
 
 BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
 

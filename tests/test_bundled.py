@@ -10,7 +10,7 @@ import pytest
 from covseg_tf import cli
 from covseg_tf.data import load_sample, read_covid_qu_ex
 from covseg_tf.edge import Segmenter, bundled_models, draw_phantom, load_bundle
-from covseg_tf.training import evaluate, summarize_rows
+from covseg_tf.evaluation import evaluate, summarize_rows
 
 # Bytes that a model may take; what the int8 file must reach on Val: lung Dice, Dice
 # over lesions, share of Normal films left empty; and how far a Dice may be from the

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from covseg_tf.metrics import image_scores
-from covseg_tf.training import (
+from covseg_tf.evaluation import (
     LevelCounts,
     area_under_roc,
     brier_score,
     choose_operating_point,
     expected_calibration_error,
+    image_scores,
     maximum_calibration_error,
     operating_grid,
     reliability_curve,

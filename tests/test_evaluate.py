@@ -17,15 +17,15 @@ from covseg_tf.data import read_samples
 from covseg_tf.data.sample import load_sample
 from covseg_tf.deploy import load_predictor
 from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom
-from covseg_tf.metrics import summarize_f_measure
-from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.training import (
+from covseg_tf.evaluation import (
     draw_panel,
     evaluate_with_curve,
     mark_errors,
     pick_cases,
+    summarize_f_measure,
     summarize_rows,
 )
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 
 
 def tiny(shape=(64, 64, 1), **kwargs):

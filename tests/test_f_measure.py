@@ -8,13 +8,12 @@ from py_sod_metrics.fmeasurev2 import FmeasureHandler
 
 from covseg_tf.data import read_covid_qu_ex
 from covseg_tf.edge import read_image
-from covseg_tf.metrics import (
-    FMeasure,
-    MeanAbsoluteError,
+from covseg_tf.evaluation import (
     adaptive_f_measure,
     f_measure_curve,
     summarize_f_measure,
 )
+from covseg_tf.metrics import FMeasure, MeanAbsoluteError
 
 pytestmark = pytest.mark.backend
 

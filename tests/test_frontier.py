@@ -11,8 +11,8 @@ import pytest
 from keras import ops
 
 from covseg_tf.deploy.tflite import convert_network
+from covseg_tf.evaluation import write_rows
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, EfficientNetLiteEncoder
-from covseg_tf.training import write_rows
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODULES = (

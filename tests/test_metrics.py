@@ -2,13 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from covseg_tf.metrics import (
-    DiceScore,
-    IoUScore,
-    MeanAbsoluteError,
-    image_scores,
-    summarize,
-)
+from covseg_tf.evaluation import image_scores, summarize
+from covseg_tf.metrics import DiceScore, IoUScore, MeanAbsoluteError
 
 pytestmark = pytest.mark.backend
 

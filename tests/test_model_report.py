@@ -13,7 +13,7 @@ from covseg_tf.deploy import load_predictor
 from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.deploy.report_sections import render_sections
 from covseg_tf.edge import PreprocessingSpec
-from covseg_tf.training import (
+from covseg_tf.evaluation import (
     calibration_summary,
     describe_errors,
     evaluate,

@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from covseg_tf.training import TrainingOptions, parse_options
-from covseg_tf.training.options import option
+from covseg_tf.options import option, parse_options
+from covseg_tf.training import TrainingOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

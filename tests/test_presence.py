@@ -7,14 +7,13 @@ from keras import ops
 
 from covseg_tf.data import read_covid_qu_ex
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.evaluation import evaluate, presence_operating_points, summarize_rows
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 from covseg_tf.training import (
-    evaluate,
-    presence_operating_points,
+    gated_logits,
     recalibrate_batch_norm,
     set_infection_threshold,
     shift_presence,
-    summarize_rows,
 )
 
 SPEC = PreprocessingSpec(64, 64)
@@ -36,7 +35,9 @@ def network(gate=True):
 def test_a_point_is_what_the_shifted_network_scores(phantom_data, shift):
     samples = read_covid_qu_ex(phantom_data, "Val")
     model = network()
-    (point,) = presence_operating_points(model, samples, SPEC, [shift], [0.4])
+    (point,) = presence_operating_points(
+        gated_logits(model, SPEC), samples, SPEC, [shift], [0.4]
+    )
     shift_presence(model, shift)
     gated = model.inference_model()
 
@@ -68,7 +69,9 @@ def test_a_threshold_becomes_one_half(phantom_data):
 
 def test_a_wider_gate_leaves_no_more_images_empty(phantom_data):
     samples = read_covid_qu_ex(phantom_data, "Val")
-    points = presence_operating_points(network(), samples, SPEC, (-9, -1, 0, 1, 9))
+    points = presence_operating_points(
+        gated_logits(network(), SPEC), samples, SPEC, (-9, -1, 0, 1, 9)
+    )
     empty = [sum(point["left_empty"].values()) for point in points]
     assert empty == sorted(empty, reverse=True)
     assert empty[0] > empty[-1]
@@ -79,9 +82,13 @@ def test_what_has_no_gate_is_refused(phantom_data):
     with pytest.raises(ValueError, match="build it with presence_gate=True"):
         shift_presence(network(gate=False), 1.0)
     with pytest.raises(ValueError, match="build it with presence_gate=True"):
-        presence_operating_points(network(gate=False), samples, SPEC, [0])
+        presence_operating_points(
+            gated_logits(network(gate=False), SPEC), samples, SPEC, [0]
+        )
     with pytest.raises(ValueError, match=r"must be in \(0, 1\)"):
-        presence_operating_points(network(), samples, SPEC, [0], [1.0])
+        presence_operating_points(
+            gated_logits(network(), SPEC), samples, SPEC, [0], [1.0]
+        )
 
 
 def test_statistics_by_hand():

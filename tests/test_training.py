@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.options import run_recipe
 from covseg_tf.training import (
     average_checkpoints,
     compile_segmenter,
@@ -11,7 +12,6 @@ from covseg_tf.training import (
     float32_copy,
     freeze_encoder,
     resume_epoch,
-    run_recipe,
     transfer_weights,
     warmup_cosine,
 )

@@ -13,10 +13,10 @@ import urllib.parse
 import numpy as np
 import pytest
 
+from covseg_tf.commands.web import web_command
 from covseg_tf.edge import load_bundle
 from covseg_tf.triage.report_texts import FLAG_TEXTS
 from covseg_tf.web import PageServer, build_site, write_site
-from covseg_tf.web.command import web_command
 from covseg_tf.web.page_server import POLICY
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

@@ -8,13 +8,13 @@ import numpy as np
 
 from covseg_tf.data import load_sample, read_samples
 from covseg_tf.deploy.load_predictor import load_predictor
-from covseg_tf.training.evaluation import (
+from covseg_tf.evaluation.panel import draw_panel, pick_cases
+from covseg_tf.evaluation.rows import (
     evaluate_with_curve,
     json_ready,
     summarize_rows,
     write_rows,
 )
-from covseg_tf.training.panel import draw_panel, pick_cases
 
 PROTOCOLS = {"lesions": "lesions", "all_images": "all images"}
 

@@ -59,7 +59,7 @@ def render_model_card(
         data: What it was trained, selected and measured on, with licence.
         protocol: How the numbers were had: split, cases, threshold, hardware.
         metrics: Dict with `float` and `int8` summaries (see
-            `covseg_tf.training.summarize_rows`) and `parity`.
+            `covseg_tf.evaluation.summarize_rows`) and `parity`.
         limits: Markdown list of what it must not be used for; defaults to
             those of a chest X-ray network.
         report: What `benchmarks/model_report.py` writes as `report.json`, for the

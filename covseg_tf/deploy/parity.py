@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from covseg_tf.deploy.predictor import Predictor
-from covseg_tf.metrics.reference import image_scores, summarize
+from covseg_tf.evaluation.scores import image_scores, summarize
 
 
 @dataclasses.dataclass(frozen=True)

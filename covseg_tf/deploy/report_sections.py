@@ -24,7 +24,7 @@ def render_sections(report: Mapping) -> str:
     Args:
         report: Dict with any of `sets` (the first: the split reported on, the
             others: external tests; each as `summarize_set` of
-            `covseg_tf.training` gives it, an optional `note` added), `calibration`
+            `covseg_tf.evaluation` gives it, an optional `note` added), `calibration`
             (of `calibration_summary`), `operating_points` (of `operating_points`)
             and `failures` (of `summarize_failures`).
 

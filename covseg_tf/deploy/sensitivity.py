@@ -8,7 +8,7 @@ import numpy as np
 from covseg_tf.deploy.ai_edge import calibrate_ranges, quantize_in_ranges
 from covseg_tf.deploy.tflite_layers import layer_operators
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.metrics.reference import image_scores
+from covseg_tf.evaluation.scores import image_scores
 
 FLOWS = ("lung", "infection")
 

@@ -3,9 +3,10 @@
 import keras
 from keras import ops
 
-from covseg_tf.metrics.f_measure_reference import BETA_SQUARED, LEVELS
 from covseg_tf.metrics.per_image_metric import PerImageMetric
 
+BETA_SQUARED = 0.3  # as in Achanta et al. 2009
+LEVELS = 256
 _MODES = ("max", "mean", "adaptive")
 
 
@@ -14,7 +15,7 @@ class FMeasure(PerImageMetric):
     """F-measure `(1 + b) P R / (b P + R)`, `b` being `beta_squared`.
 
     Definitions, source and the policy for empty masks: see
-    `covseg_tf.metrics.f_measure_curve`, the same in NumPy.
+    `covseg_tf.evaluation.f_measure_curve`, the same in NumPy.
 
     Args:
         mode: `"max"` (default), the maximum over thresholds of the curve that

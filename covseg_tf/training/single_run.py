@@ -1,6 +1,5 @@
 """The middle of a recipe that trains one network in one go."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -8,12 +7,6 @@ import keras
 
 from covseg_tf.data import Sample, make_dataset
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.training.evaluation import (
-    evaluate,
-    json_ready,
-    summarize_rows,
-    write_rows,
-)
 from covseg_tf.training.fit import compile_segmenter, fit_segmenter, resume_epoch
 from covseg_tf.training.options import TrainingOptions
 from covseg_tf.training.setup import warmup_cosine
@@ -78,44 +71,3 @@ def train_segmenter(
     )
     model.load_weights(best)
     return best
-
-
-def score_segmenter(
-    model: keras.Model,
-    out: str | pathlib.Path,
-    spec: PreprocessingSpec,
-    samples: Sequence[Sample],
-) -> dict:
-    """Scores a network on a test set, writes and prints the scores.
-
-    Writes `evaluation.csv`, one row per image, and `metrics.json`.
-
-    Args:
-        model: A `DualFlowSegmenter`.
-        out: Folder of the run.
-        spec: The preprocessing that it was trained with.
-        samples: The test set.
-
-    Returns:
-        The summary of `summarize_rows`.
-    """
-    out, network = pathlib.Path(out), model.inference_model()
-    out.mkdir(parents=True, exist_ok=True)
-
-    def predict(pixels):
-        maps = network.predict_on_batch(pixels[None, :, :, None] * spec.scale)
-        return {flow: maps[flow][0, :, :, 0] for flow in maps}
-
-    rows = evaluate(predict, samples, spec)
-    write_rows(out / "evaluation.csv", rows)
-    metrics = summarize_rows(rows)
-    (out / "metrics.json").write_text(json.dumps(json_ready(metrics), indent=2) + "\n")
-    for flow, protocols in metrics.items():
-        for protocol, score in protocols.items() if flow != "left_empty" else ():
-            if not score["images"]:
-                continue
-            print(
-                f"{flow} ({protocol}, {score['images']} images): "
-                f"Dice {score['dice']:.4f}  IoU {score['iou']:.4f}"
-            )
-    return metrics

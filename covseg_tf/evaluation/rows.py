@@ -8,8 +8,8 @@ import numpy as np
 
 from covseg_tf.data.sample import Sample, load_sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.metrics.f_measure_reference import adaptive_f_measure, f_measure_curve
-from covseg_tf.metrics.reference import image_scores, summarize
+from covseg_tf.evaluation.f_measure import adaptive_f_measure, f_measure_curve
+from covseg_tf.evaluation.scores import image_scores, summarize
 
 
 def evaluate(

@@ -7,9 +7,9 @@ import numpy as np
 
 from covseg_tf.data.sample import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.training.error_regions import describe_errors
-from covseg_tf.training.evaluation import score_images
-from covseg_tf.training.level_counts import LevelCounts
+from covseg_tf.evaluation.error_regions import describe_errors
+from covseg_tf.evaluation.level_counts import LevelCounts
+from covseg_tf.evaluation.rows import score_images
 
 
 class ScoredSet(NamedTuple):

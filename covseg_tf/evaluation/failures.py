@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from covseg_tf.training.error_regions import SIDES, ZONES
+from covseg_tf.evaluation.error_regions import SIDES, ZONES
 
 
 def summarize_failures(rows: Sequence[Mapping], count: int = 5) -> dict:

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from covseg_tf.training.level_counts import LEVELS, LevelCounts
-from covseg_tf.training.operating_point import choose_operating_point, operating_grid
-from covseg_tf.training.scored_set import ScoredSet
+from covseg_tf.evaluation.level_counts import LEVELS, LevelCounts
+from covseg_tf.evaluation.operating_point import choose_operating_point, operating_grid
+from covseg_tf.evaluation.scored_set import ScoredSet
 
 # Smallest areas to try, as shares of the image: 25 to 3000 pixels of 256x256.
 _AREAS = tuple(

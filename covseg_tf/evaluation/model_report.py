@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covseg_tf.training.evaluation import json_ready, summarize_rows
-from covseg_tf.training.failures import summarize_failures
-from covseg_tf.training.level_counts import LEVELS, LevelCounts
-from covseg_tf.training.operating_report import operating_points
-from covseg_tf.training.reliability import (
+from covseg_tf.evaluation.failures import summarize_failures
+from covseg_tf.evaluation.intervals import paired_bootstrap
+from covseg_tf.evaluation.level_counts import LEVELS, LevelCounts
+from covseg_tf.evaluation.operating_report import operating_points
+from covseg_tf.evaluation.reliability import (
     area_under_roc,
     brier_score,
     expected_calibration_error,
     maximum_calibration_error,
     reliability_curve,
 )
-from covseg_tf.training.scored_set import ScoredSet
-from covseg_tf.training.statistics import paired_bootstrap
+from covseg_tf.evaluation.rows import json_ready, summarize_rows
+from covseg_tf.evaluation.scored_set import ScoredSet
 
 
 def report_sets(

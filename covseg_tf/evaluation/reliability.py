@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covseg_tf.training.level_counts import LevelCounts
+from covseg_tf.evaluation.level_counts import LevelCounts
 
 
 class ReliabilityCurve(NamedTuple):

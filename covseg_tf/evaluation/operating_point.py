@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from covseg_tf.training.level_counts import LEVELS, LevelCounts
+from covseg_tf.evaluation.level_counts import LEVELS, LevelCounts
 
 _PROTOCOLS = ("lesions", "all_images")
 
@@ -119,7 +119,6 @@ def operating_grid(
 
     Example: two films, one of two infected pixels and one of none.
 
-    >>> from covseg_tf.training import LevelCounts
     >>> films = [LevelCounts.of([1, 1], [0.9, 0.4]), LevelCounts.of([0, 0], [0.6, 0])]
     >>> grid = operating_grid(films, ["COVID-19", "Normal"], areas=(0, 2))
     >>> grid.at(0.25).all_images, grid.at(0.25, area=2).all_images
