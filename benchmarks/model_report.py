@@ -23,14 +23,15 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 from reliability_plot import draw_reliability, load_matplotlib
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.data import list_splits, read_samples, split_samples
 from covseg_tf.deploy import load_predictor
 from covseg_tf.deploy.calibration import read_training_samples
-from covseg_tf.deploy.command import check_target, run_command
 from covseg_tf.deploy.report_sections import protocol_table, render_sections
 from covseg_tf.evaluation import write_rows
 from covseg_tf.evaluation.model_report import report_sets
 from covseg_tf.evaluation.scored_set import score_set
+from covseg_tf.options import run_command
 
 VALIDATION_SHARE, SEED = 0.1, 0  # of recipes/xray_edge.py
 TITLES = {"covid_qu_ex": "COVID-QU-Ex", "general_blockchain": "General Blockchain"}

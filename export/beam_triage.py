@@ -16,26 +16,29 @@ Needs: pip install 'covseg-tf[beam]'. Time: 2,000 images in about half a minute 
 """
 
 import argparse
+import dataclasses
 import logging
 import sys
+
+from covseg_tf.options import command, option, rest
 
 LOCAL_RUNNER = "FnApiRunner"
 
 
-def parse(arguments):
-    """Returns this command's options and the flags that are left for Beam."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], allow_abbrev=False
-    )
-    inputs = parser.add_mutually_exclusive_group(required=True)
-    inputs.add_argument("--input", metavar="PATTERN", help="for example 'FILMS/**'")
-    inputs.add_argument("--manifest", metavar="FILE", help="paths, or a CSV: file")
-    parser.add_argument("--out", required=True, metavar="FOLDER")
-    parser.add_argument("--format", choices=("jsonl", "parquet"), default="jsonl")
-    parser.add_argument("--model", default="xray", help="name, or a bundle's folder")
-    parser.add_argument("--shards", type=int, default=0, help="0: the runner's choice")
-    parser.add_argument("--resume", action="store_true")
-    return parser.parse_known_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    input: str | None = option("for example 'FILMS/**'", None, metavar="PATTERN")
+    manifest: str | None = option("paths, or a CSV: file", None, metavar="FILE")
+    out: str = option("folder of the rows")
+    format: str = option("of the rows", "jsonl", choices=("jsonl", "parquet"))
+    model: str = option("bundled model, or a bundle", "xray", metavar="NAME|FILE")
+    shards: int = option("files of a part; 0: the runner's choice", 0)
+    resume: bool = option("score only what the finished parts lack", False)
+    beam: tuple[str, ...] = rest()
+
+    def __post_init__(self):
+        if (self.input is None) == (self.manifest is None):
+            raise ValueError("give one of --input and --manifest.")
 
 
 def beam_options(flags):
@@ -45,42 +48,41 @@ def beam_options(flags):
     parser = argparse.ArgumentParser(allow_abbrev=False, add_help=False)
     for part in PipelineOptions.__subclasses__():
         part._add_argparse_args(parser)
-    known, unknown = parser.parse_known_args(flags)
+    known, unknown = parser.parse_known_args(list(flags))
     # A remote runner's job server knows flags of its own.
     if unknown and (known.runner or "").lower() in ("", "directrunner", "fnapirunner"):
         raise ValueError(f"unknown flag: {' '.join(unknown)}")
-    options = PipelineOptions(flags)
+    options = PipelineOptions(list(flags))
     standard = options.view_as(StandardOptions)
     # DirectRunner would try to download another runner first.
     standard.runner = standard.runner or LOCAL_RUNNER
     return options
 
 
-def run(options, flags):
+def run(options):
     """Runs the pipeline and tells what came of it."""
     # Importing Beam warns of each cloud that it has no client for.
     logging.disable(logging.WARNING)
     try:
         from covseg_tf.batch import ImageSource, run_batch
-    except ImportError as error:
-        raise ValueError(
-            f"needs {error.name}; pip install 'covseg-tf[beam]'."
-        ) from None
     finally:
         logging.disable(logging.NOTSET)
     if options.input:
         source = ImageSource.of_pattern(options.input)
     else:
         source = ImageSource.of_manifest(options.manifest)
-    report = run_batch(
-        source,
-        options.out,
-        options.model,
-        options.format,
-        options.shards,
-        options.resume,
-        beam_options(flags),
-    )
+    try:
+        report = run_batch(
+            source,
+            options.out,
+            options.model,
+            options.format,
+            options.shards,
+            options.resume,
+            beam_options(options.beam),
+        )
+    except RuntimeError as error:  # a runner's
+        raise OSError(str(error)) from None
     print(
         f"{report.lines} inputs: {report.lines - report.images} named again, "
         f"{report.skipped} done earlier, {report.rows} rows written, "
@@ -89,15 +91,7 @@ def run(options, flags):
     print(f"Rows: {report.part}" if report.part else "Nothing was left to do.")
 
 
-def main(arguments=None):
-    options, flags = parse(arguments)
-    try:
-        run(options, flags)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"beam_triage.py: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2 if isinstance(error, ValueError) else 1
-    return 0
-
+main = command(__file__, __doc__, Options, run, needs="beam")
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,7 +12,6 @@ everything. Exit code 1 if an artifact is past the tolerance, 2 for bad input.
 Time: 30 seconds an artifact, for 429 images on 2 CPU cores.
 """
 
-import argparse
 import dataclasses
 import json
 import os
@@ -21,6 +20,7 @@ import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.data import load_sample, read_samples
 from covseg_tf.deploy import (
     ParityReport,
@@ -31,26 +31,24 @@ from covseg_tf.deploy import (
     parity_table,
     saved_model_predictor,
 )
-from covseg_tf.deploy.command import check_target, run_command, write_whole
+from covseg_tf.deploy.whole_file import write_whole
+from covseg_tf.options import argument, command, option
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path, help="the .keras file")
-    parser.add_argument("artifacts", nargs="+", metavar="ARTIFACT")
-    parser.add_argument("--data", required=True, help="folder of images and masks")
-    parser.add_argument("--split", help="which split (default: all)")
-    parser.add_argument("--limit", type=int, help="images at equal steps")
-    parser.add_argument("--max-dice-change", type=float, default=0.005)
-    parser.add_argument(
-        "--max-difference", type=float, help="of a probability (default: any)"
-    )
-    parser.add_argument("--loader", choices=("cpp", "python"), default="cpp")
-    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
-    parser.add_argument("--runs", type=int, default=50, help="timed inferences")
-    parser.add_argument("--rounds", type=int, default=3, help="through all artifacts")
-    parser.add_argument("--json", type=pathlib.Path, help="file for the whole report")
-    return parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("the .keras file")
+    artifacts: tuple[str, ...] = argument("what was exported", metavar="ARTIFACT")
+    data: str = option("folder of images and masks")
+    split: str | None = option("which split; without it all", None)
+    limit: int | None = option("images at equal steps", None)
+    max_dice_change: float = option("that is tolerated", 0.005)
+    max_difference: float | None = option("of a probability; without it any", None)
+    loader: str = option("of a SavedModel", "cpp", choices=("cpp", "python"))
+    threads: tuple[int, ...] = option("each is measured", (1, 2), nargs="*")
+    runs: int = option("timed inferences", 50)
+    rounds: int = option("through all artifacts", 3)
+    json: pathlib.Path | None = option("file for the whole report", None)
 
 
 def read_planes(options, spec):
@@ -140,9 +138,7 @@ def run(options):
     return 1 if faults else 0
 
 
-def main(arguments=None):
-    return run_command("check_parity.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

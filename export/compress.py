@@ -13,17 +13,18 @@ The bundle's card holds no scores: `export/check_parity.py` measures them. Needs
 covseg-tf[quant]. Time: 3 minutes on 2 CPU cores for 2,518 images of 256x256.
 """
 
-import argparse
+import dataclasses
 import pathlib
 import sys
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_calibration
-from covseg_tf.deploy.command import check_target, run_command
 from covseg_tf.deploy.compression import cluster, compressed_size, prune
 from covseg_tf.deploy.fine_tuning import training_batches
 from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.tflite import export_tflite
+from covseg_tf.options import argument, command, option
 
 CARD = """# Model card: {name}
 
@@ -34,33 +35,33 @@ CARD = """# Model card: {name}
 training images, learning rate {learning_rate}. {bytes} bytes, {gzip_bytes} after
 `gzip -9`. Not measured: run `export/check_parity.py` before you rely on it.
 """
-# Learning rate and size of the smallest kernel that is compressed.
-DEFAULTS = {"prune": (1e-4, 4096), "cluster": (1e-5, 256)}
+DEFAULTS = {
+    "prune": {"sparsity": 0.5, "learning_rate": 1e-4, "minimum_weights": 4096},
+    "cluster": {"clusters": 16, "learning_rate": 1e-5, "minimum_weights": 256},
+}
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
-    parser.add_argument("--method", required=True, choices=("prune", "cluster"))
-    parser.add_argument("--sparsity", type=float, help="of prune (0.5)")
-    parser.add_argument("--clusters", type=int, help="of cluster (16)")
-    parser.add_argument("--data", required=True, type=pathlib.Path, metavar="DIR")
-    parser.add_argument("--out", required=True, type=pathlib.Path, help="the bundle")
-    parser.add_argument("--keras", type=pathlib.Path, help="the compressed network")
-    parser.add_argument("--images", type=int, help="of the training images (all)")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, help="default: the method's")
-    parser.add_argument("--teacher-share", type=float, default=0.5)
-    parser.add_argument("--minimum-weights", type=int, help="of a kernel, likewise")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    rate, minimum = DEFAULTS[options.method]
-    if options.learning_rate is None:
-        options.learning_rate = rate
-    if options.minimum_weights is None:
-        options.minimum_weights = minimum
-    return options
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("a .keras file")
+    method: str = option("how", choices=tuple(DEFAULTS))
+    sparsity: float | None = option("of prune; without it 0.5", None)
+    clusters: int | None = option("of cluster; without it 16", None)
+    data: pathlib.Path = option("its training images train", metavar="DIR")
+    out: pathlib.Path = option("the bundle")
+    keras: pathlib.Path | None = option("the compressed network", None)
+    images: int | None = option("of the training images; without it all", None)
+    epochs: int = option("epochs to train", 1)
+    batch_size: int = option("images per step", 8)
+    learning_rate: float | None = option("without it the method's", None)
+    teacher_share: float = option("of the loss: the float network's own maps", 0.5)
+    minimum_weights: int | None = option("of a kernel; without it the method's", None)
+    seed: int = option("seed of the order", 0)
+
+    @property
+    def degree(self):
+        """Of the method: the share that is pruned, or the values that are left."""
+        return self.sparsity if self.method == "prune" else self.clusters
 
 
 def check(options):
@@ -69,12 +70,14 @@ def check(options):
     if (options.clusters if pruned else options.sparsity) is not None:
         flag = "--clusters" if pruned else "--sparsity"
         raise ValueError(f"{flag} is not for --method {options.method}.")
-    if options.sparsity is None:
-        options.sparsity = 0.5
-    if options.clusters is None:
-        options.clusters = 16
     if options.keras:
         check_target(options.keras, "--keras", ".keras")
+
+
+def fill(options):
+    """The options, with the method's own defaults where nothing is given."""
+    given = {k: v for k, v in vars(options).items() if v is not None}
+    return dataclasses.replace(options, **DEFAULTS[options.method] | given)
 
 
 def compress(options):
@@ -86,7 +89,7 @@ def compress(options):
     result = method(
         model,
         batches,
-        options.sparsity if options.method == "prune" else options.clusters,
+        options.degree,
         options.epochs,
         options.learning_rate,
         options.teacher_share,
@@ -98,12 +101,10 @@ def compress(options):
 
 def described(options, result, tflite, batches):
     names = ("method", "epochs", "batch_size", "learning_rate", "teacher_share", "seed")
-    pruned = options.method == "prune"
+    text = "sparsity {}" if options.method == "prune" else "{} values"
     return {
         **{name: getattr(options, name) for name in names},
-        "degree": f"sparsity {options.sparsity}"
-        if pruned
-        else f"{options.clusters} values",
+        "degree": text.format(options.degree),
         "source": options.model.name,
         "kernels": len(result.kernels),
         "share": result.share,
@@ -115,6 +116,7 @@ def described(options, result, tflite, batches):
 
 def run(options):
     check(options)
+    options = fill(options)
     result, tflite, spec, batches = compress(options)
     export = described(options, result, tflite, batches)
     card = CARD.format(name=options.out.name, **export)
@@ -126,9 +128,7 @@ def run(options):
     print(f"Bundle: {options.out}   {sizes}")
 
 
-def main(arguments=None):
-    return run_command("compress.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,7 +10,6 @@ scores: `export/check_parity.py` measures them.
 Time: a minute on 2 CPU cores with 48 images, the report included.
 """
 
-import argparse
 import dataclasses
 import json
 import pathlib
@@ -18,14 +17,16 @@ import sys
 
 import numpy as np
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.data import load_sample
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_training_samples
-from covseg_tf.deploy.command import check_target, run_command, write_whole
 from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.mixed_precision import quantize_mixed_precision
 from covseg_tf.deploy.sensitivity import layer_sensitivity, to_text
 from covseg_tf.deploy.tflite import export_tflite
+from covseg_tf.deploy.whole_file import write_whole
+from covseg_tf.options import argument, command, option
 
 CALIBRATION = 200
 CARD = """# Model card: {name}
@@ -61,15 +62,14 @@ def run(options):
     print(f"Bundle: {options.out}   {len(result.model) / 2**20:.2f} MiB")
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path)
-    parser.add_argument("--data", required=True, type=pathlib.Path)
-    parser.add_argument("--max-dice-loss", required=True, type=float)
-    parser.add_argument("--out", required=True, type=pathlib.Path)
-    parser.add_argument("--images", type=int, default=48, help="to search on")
-    parser.add_argument("--report", type=pathlib.Path)
-    return parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("a .keras file")
+    data: pathlib.Path = option("its training images calibrate and are searched on")
+    max_dice_loss: float = option("what the integers may cost")
+    out: pathlib.Path = option("the bundle")
+    images: int = option("to search on", 48)
+    report: pathlib.Path | None = option("file for the layers' sensitivity", None)
 
 
 def check(options):
@@ -145,9 +145,7 @@ def write(options, result, spec, calibration, search):
     write_bundle(options.out, result.model, spec, {}, card, export=export)
 
 
-def main(arguments=None):
-    return run_command("mixed_precision.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,15 +11,16 @@ bits. --keras keeps the trained float network too. The bundle's card holds no sc
 Time: 4 minutes on 2 CPU cores for 2,518 images of 256x256.
 """
 
-import argparse
+import dataclasses
 import pathlib
 import sys
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.deploy.bundle import write_bundle
-from covseg_tf.deploy.command import check_target, run_command
 from covseg_tf.deploy.fine_tuning import training_batches
 from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.quantization_aware import train_quantization_aware
+from covseg_tf.options import argument, command, option
 
 CARD = """# Model card: {name}
 
@@ -32,19 +33,18 @@ Not measured: run `export/check_parity.py` before you rely on it.
 """
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
-    parser.add_argument("--data", required=True, type=pathlib.Path, metavar="DIR")
-    parser.add_argument("--out", required=True, type=pathlib.Path, help="the bundle")
-    parser.add_argument("--keras", type=pathlib.Path, help="the trained float network")
-    parser.add_argument("--images", type=int, help="of the training images (all)")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--learning-rate", type=float, default=1e-5)
-    parser.add_argument("--teacher-share", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("a .keras file")
+    data: pathlib.Path = option("its training images train", metavar="DIR")
+    out: pathlib.Path = option("the bundle")
+    keras: pathlib.Path | None = option("the trained float network", None)
+    images: int | None = option("of the training images; without it all", None)
+    epochs: int = option("epochs to train", 1)
+    batch_size: int = option("images per step", 8)
+    learning_rate: float = option("of Adam", 1e-5)
+    teacher_share: float = option("of the loss: the float network's own maps", 1.0)
+    seed: int = option("seed of the order", 0)
 
 
 def check(options):
@@ -89,9 +89,7 @@ def run(options):
     print(f"Bundle: {options.out}   {len(result.tflite) / 2**20:.2f} MiB")
 
 
-def main(arguments=None):
-    return run_command("quantization_aware.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,20 +7,21 @@ RGB in, the classes background, clear lung and infection out, labels and metadat
 inside; full integer. Time: 20 seconds.
 """
 
-import argparse
+import dataclasses
 import pathlib
 import sys
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.deploy import export_mediapipe, load_network, read_calibration
-from covseg_tf.deploy.command import check_target, run_command, write_whole
+from covseg_tf.deploy.whole_file import write_whole
+from covseg_tf.options import argument, command, option
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
-    parser.add_argument("--calibrate", required=True, metavar="DIR")
-    parser.add_argument("--out", required=True, type=pathlib.Path)
-    return parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("a .keras file")
+    calibrate: str = option("data set whose training images calibrate", metavar="DIR")
+    out: pathlib.Path = option("NAME.tflite")
 
 
 def run(options):
@@ -31,9 +32,7 @@ def run(options):
     print(f"File: {options.out}   {len(data) / 2**20:.2f} MiB")
 
 
-def main(arguments=None):
-    return run_command("to_mediapipe.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,30 +8,30 @@ probability differs by more than 1e-4. Prove it on real images with
 export/check_parity.py. Time: 10 seconds.
 """
 
-import argparse
+import dataclasses
 import importlib.util
 import pathlib
 import sys
 
 import numpy as np
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.deploy import (
     export_onnx,
     keras_predictor,
     load_network,
     onnx_predictor,
 )
-from covseg_tf.deploy.command import check_target, run_command
 from covseg_tf.edge import draw_phantom
+from covseg_tf.options import argument, command, option
 
 TOLERANCE = 1e-4  # of a probability
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
-    parser.add_argument("--out", required=True, type=pathlib.Path, help="NAME.onnx")
-    return parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("a .keras file")
+    out: pathlib.Path = option("NAME.onnx")
 
 
 def run(options):
@@ -48,9 +48,7 @@ def run(options):
     return 0 if difference <= TOLERANCE else 1
 
 
-def main(arguments=None):
-    return run_command("to_onnx.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

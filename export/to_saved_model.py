@@ -9,24 +9,24 @@ the server of it, unless it is there already. Serve it with `covseg serve models
 or with the container, see export/serving. Time: 10 seconds.
 """
 
-import argparse
+import dataclasses
 import importlib.util
 import pathlib
 import sys
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.deploy import export_saved_model, load_network, write_models_config
-from covseg_tf.deploy.command import check_target, run_command
+from covseg_tf.options import argument, command, option
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
-    parser.add_argument("--out", required=True, type=pathlib.Path, help="base folder")
-    parser.add_argument("--version", type=int, default=1, help="default: 1")
-    parser.add_argument("--threshold", type=float, default=0.5, help="default: 0.5")
-    parser.add_argument("--label", default="stable", help="in models.config")
-    parser.add_argument("--no-warm-up", action="store_true")
-    return parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("a .keras file")
+    out: pathlib.Path = option("base folder")
+    version: int = option("folder in it", 1)
+    threshold: float = option("foreground is above it", 0.5)
+    label: str = option("of this version, in models.config", "stable")
+    no_warm_up: bool = option("write no warm-up records", False)
 
 
 def run(options):
@@ -54,9 +54,7 @@ def run(options):
         print(f"Config:   {config}")
 
 
-def main(arguments=None):
-    return run_command("to_saved_model.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,10 +12,11 @@ runs. Quantization-aware training, mixed precision, pruning and clustering have
 commands of their own beside this one. Time: 10 to 20 seconds on 2 CPU cores.
 """
 
-import argparse
+import dataclasses
 import pathlib
 import sys
 
+from covseg_tf.commands.target import check_target
 from covseg_tf.deploy import (
     export_tflite,
     load_network,
@@ -23,8 +24,9 @@ from covseg_tf.deploy import (
     read_calibration,
     write_bundle,
 )
-from covseg_tf.deploy.command import check_target, run_command, write_whole
 from covseg_tf.deploy.tflite import INTERFACES, QUANTIZATIONS
+from covseg_tf.deploy.whole_file import write_whole
+from covseg_tf.options import argument, command, option
 
 CARD = """# Model card: {name}
 
@@ -35,21 +37,18 @@ Not measured: run `export/check_parity.py` before you rely on it.
 """
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=pathlib.Path, help="a .keras file")
-    parser.add_argument("--quantize", choices=QUANTIZATIONS, default="full_integer")
-    parser.add_argument("--interface", choices=INTERFACES, help="of input and output")
-    parser.add_argument("--calibrate", metavar="DIR", help="for full_integer")
-    parser.add_argument(
-        "--quantizer", choices=("converter", "ai_edge"), default="converter"
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: pathlib.Path = argument("a .keras file")
+    quantize: str = option("to what", "full_integer", choices=QUANTIZATIONS)
+    interface: str | None = option("of input and output", None, choices=INTERFACES)
+    calibrate: str | None = option("for full_integer", None, metavar="DIR")
+    quantizer: str = option(
+        "what quantizes", "converter", choices=("converter", "ai_edge")
     )
-    parser.add_argument(
-        "--resizable-batch", action="store_true", help="for a plain file"
-    )
-    parser.add_argument("--license", default="", help="SPDX identifier of the weights'")
-    parser.add_argument("--out", required=True, type=pathlib.Path)
-    return parser.parse_args(arguments)
+    resizable_batch: bool = option("for a plain file", False)
+    license: str = option("SPDX identifier of the weights'", "")
+    out: pathlib.Path = option("folder of the bundle, or NAME.tflite")
 
 
 def check(options):
@@ -129,9 +128,7 @@ def license_of(identifier):
     return {"license": (identifier, text)}
 
 
-def main(arguments=None):
-    return run_command("to_tflite.py", run, parse(arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -44,7 +44,7 @@ from covseg_tf.deploy import keras_predictor
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import evaluate_with_curve, summarize_rows, write_rows
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.options import command, option
 from covseg_tf.training import (
     TrainingOptions,
     compile_segmenter,
@@ -260,9 +260,7 @@ def run(options):
     print(f"Scores of every image: {options.out / 'rows'}")
 
 
-def main(arguments=None):
-    return run_recipe("ablation.py", run, parse_options(Options, __doc__, arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -25,7 +25,7 @@ from covseg_tf.deploy import keras_predictor
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import score_run
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.options import command, option
 from covseg_tf.training import TrainingOptions, set_up, train_segmenter
 
 
@@ -63,10 +63,7 @@ def run(options):
     print(f"Network: {best}   try: covseg evaluate {best} DATA --split SPLIT --out OUT")
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    return run_recipe("ct_co_era_net.py", run, options)
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

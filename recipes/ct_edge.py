@@ -35,7 +35,7 @@ from covseg_tf.deploy.model_card import render_model_card
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import evaluate, score_run, summarize_rows, write_rows
 from covseg_tf.models import DualFlowSegmenter
-from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.options import command, option
 from covseg_tf.training import (
     TrainingOptions,
     float32_copy,
@@ -181,10 +181,7 @@ def run(options):
     print(f"Bundle: {bundle}")
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    return run_recipe("ct_edge.py", run, options)
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

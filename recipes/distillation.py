@@ -27,7 +27,7 @@ from covseg_tf.deploy import keras_predictor
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import score_run
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.options import command, option
 from covseg_tf.training import Distiller, TrainingOptions, set_up, train_segmenter
 
 
@@ -97,10 +97,7 @@ def run(options):
         score_run(predict, samples["test"], spec, options.out / name)
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    return run_recipe("distillation.py", run, options)
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -29,7 +29,7 @@ import sys
 from covseg_tf.data import make_dataset, read_covid_qu_ex, split_samples
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.options import command, option
 from covseg_tf.training import (
     TrainingOptions,
     compile_segmenter,
@@ -117,10 +117,7 @@ def run(options):
     )
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    return run_recipe("multi_worker.py", run, options)
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

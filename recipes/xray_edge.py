@@ -55,7 +55,7 @@ from covseg_tf.evaluation import (
     write_rows,
 )
 from covseg_tf.models import DualFlowSegmenter
-from covseg_tf.options import option, parse_options, run_recipe
+from covseg_tf.options import command, option
 from covseg_tf.training import (
     RunOptions,
     average_checkpoints,
@@ -398,10 +398,7 @@ def finish(options, model, spec, stages, samples):
     print(f"Bundle: {bundle}   try: covseg triage IMAGES --out REPORT --model {bundle}")
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    return run_recipe("xray_edge.py", run, options)
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,7 +7,8 @@ import pathlib
 import keras
 import pytest
 
-from covseg_tf.deploy.command import check_target, write_whole
+from covseg_tf.commands.target import check_target
+from covseg_tf.deploy.whole_file import write_whole
 from covseg_tf.edge import Segmenter, draw_phantom, load_bundle
 
 EXPORT = pathlib.Path(__file__).resolve().parents[1] / "export"

@@ -1,11 +1,11 @@
-"""The command line of a recipe: strict, and of the dataclass's own making."""
+"""The command line of every command: strict, of the dataclass's own making."""
 
 import dataclasses
 import pathlib
 
 import pytest
 
-from covseg_tf.options import option, parse_options
+from covseg_tf.options import argument, command, option, parse_options, rest
 from covseg_tf.training import TrainingOptions
 
 
@@ -72,3 +72,54 @@ def test_help_lists_every_flag_with_its_default(capsys):
     assert text.count("(default:") == 6
     for field in dataclasses.fields(Options):
         assert "--" + field.name.replace("_", "-") in text
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Given:
+    model: pathlib.Path = argument("a file")
+    paths: tuple[str, ...] = argument("more files", metavar="PATH")
+    label: tuple[str, ...] = option("may be given again", (), nargs=None)
+    form: str = option("which", "a", choices=("a", "b"))
+    others: tuple[str, ...] = rest()
+
+
+def test_places_lists_choices_and_what_is_left():
+    words = ["m", "x", "y", "--label", "1", "--label", "2", "--runner", "r"]
+    assert parse_options(Given, "", words) == Given(
+        model=pathlib.Path("m"),
+        paths=("x", "y"),
+        label=("1", "2"),
+        others=("--runner", "r"),
+    )
+    with pytest.raises(SystemExit):
+        parse_options(Given, "", ["m", "x", "--form", "c"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (None, 0, ""),
+        (ValueError("two\n lines"), 2, "two lines"),
+        (FileNotFoundError(2, "No such file", "x"), 1, "[Errno 2] No such file: 'x'"),
+        (KeyboardInterrupt("; 2 done"), 130, "interrupted; 2 done"),
+        (ImportError("", name="onnx"), 2, "needs onnx; pip install 'covseg-tf[x]'."),
+    ],
+)
+def test_what_a_command_ends_with(error, code, line, capsys):
+    def run(options):
+        if error:
+            raise error
+
+    main = command("/a/b.py", "Help.", Given, run, needs="x")
+    assert main(["m", "x"]) == code
+    assert capsys.readouterr().err == (f"b.py: {line}\n" if line else "")
+    assert main(["m"]) == 2
+    assert main(["--help"]) == 0
+
+
+def test_a_fault_of_ours_is_not_hidden():
+    def run(options):
+        raise ImportError("", name="covseg_tf.nothing")
+
+    with pytest.raises(ImportError):
+        command("b", "", Given, run, needs="x")(["m", "x"])

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.options import run_recipe
+from covseg_tf.options import run_command
 from covseg_tf.training import (
     average_checkpoints,
     compile_segmenter,
@@ -138,7 +138,7 @@ def test_a_float32_copy_computes_the_same_without_half_precision():
         np.testing.assert_allclose(values, model(image)[flow], atol=0.03)
 
 
-def test_run_recipe_says_bad_input_in_one_line(capsys, monkeypatch):
+def test_run_command_says_bad_input_in_one_line(capsys, monkeypatch):
     def bad_file(_):
         def read(index):
             raise ValueError("x.png: cannot be decoded.\nmore")
@@ -152,16 +152,16 @@ def test_run_recipe_says_bad_input_in_one_line(capsys, monkeypatch):
     def fault(_):
         raise KeyError("a fault of ours")
 
-    assert run_recipe("a.py", lambda options: None, None) == 0
-    assert run_recipe("a.py", bad_option, None) == 2
+    assert run_command("a.py", lambda options: None, None) == 0
+    assert run_command("a.py", bad_option, None) == 2
     assert capsys.readouterr().err == "a.py: --side must be 64.\n"
-    assert run_recipe("a.py", bad_file, None) == 2
+    assert run_command("a.py", bad_file, None) == 2
     assert capsys.readouterr().err == "a.py: x.png: cannot be decoded.\n"
     with pytest.raises(KeyError):
-        run_recipe("a.py", fault, None)
+        run_command("a.py", fault, None)
     monkeypatch.setenv("COVSEG_TRACEBACK", "1")
     with pytest.raises(ValueError, match="--side"):
-        run_recipe("a.py", bad_option, None)
+        run_command("a.py", bad_option, None)
 
 
 def test_weights_move_between_networks_that_share_layers(tmp_path):

@@ -13,7 +13,7 @@ import urllib.parse
 import numpy as np
 import pytest
 
-from covseg_tf.commands.web import web_command
+from covseg_tf import cli
 from covseg_tf.edge import load_bundle
 from covseg_tf.triage.report_texts import FLAG_TEXTS
 from covseg_tf.web import PageServer, build_site, write_site
@@ -135,7 +135,7 @@ def test_the_command_serves_until_interrupted(monkeypatch, capsys):
     opened = []
     monkeypatch.setattr(PageServer, "run", interrupt)
     monkeypatch.setattr("webbrowser.open", opened.append)
-    assert web_command("xray_nano", port=0, open_browser=True) == 0
+    assert cli.main(["web", "--model", "xray_nano", "--port", "0"]) == 0
     text = capsys.readouterr().out
     assert re.search(r"Page: http://127\.0\.0\.1:\d+/covseg/ ", text)
     assert opened == [re.search(r"http://\S+", text).group()]

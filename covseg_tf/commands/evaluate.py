@@ -1,99 +1,71 @@
-"""`covseg evaluate`: scores of any artifact of a network, and the poster's panel."""
+"""Score any artifact of a network on a data set, and draw the poster's panel.
 
+OUT receives rows.csv (one row per image), summary.json, curve.csv (the mean F-measure
+at 256 thresholds) and panel.png: the cases at equal steps through the images with
+infection, sorted by this model's Dice.
+"""
+
+import dataclasses
 import json
 import pathlib
 
 import cv2
 import numpy as np
 
+from covseg_tf.commands.target import check_folder
 from covseg_tf.data import load_sample, read_samples
-from covseg_tf.deploy.load_predictor import load_predictor
-from covseg_tf.evaluation.panel import draw_panel, pick_cases
-from covseg_tf.evaluation.rows import (
-    evaluate_with_curve,
-    json_ready,
-    summarize_rows,
-    write_rows,
-)
+from covseg_tf.evaluation import draw_panel, evaluate_with_curve, pick_cases
+from covseg_tf.evaluation.rows import json_ready, summarize_rows, write_rows
+from covseg_tf.options import argument, command, option
 
 PROTOCOLS = {"lesions": "lesions", "all_images": "all images"}
 
 
-def evaluate_command(
-    model: str,
-    data: str | pathlib.Path,
-    out: str | pathlib.Path,
-    split: str | None = None,
-    compare: tuple[str, ...] = (),
-    cases: int = 6,
-    mirror: bool = False,
-    threads: int = 1,
-    force: bool = False,
-) -> int:
-    """Scores a model on a data set, prints and writes what it finds.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str = argument(
+        "bundled model, bundle, .tflite, .keras, .onnx, or a SavedModel's folder"
+    )
+    data: str = argument("the data set's folder")
+    out: pathlib.Path = option("folder for the results")
+    split: str | None = option("which split; without it all", None)
+    compare: tuple[str, ...] = option(
+        "models in the panel left of this one", (), metavar="TITLE=MODEL"
+    )
+    cases: int = option("rows of the panel; 0: no panel", 6)
+    mirror: bool = option("average with the mirror image", False)
+    threads: int = option("threads of LiteRT", 1)
+    force: bool = option("replace earlier results in --out", False)
 
-    Writes `rows.csv` (one row per image), `summary.json`, `curve.csv` (the mean
-    F-measure at 256 thresholds) and `panel.png`: the cases at equal steps
-    through the images with infection, sorted by this model's Dice.
+    def __post_init__(self):
+        if self.cases < 0 or self.threads < 1:
+            raise ValueError(
+                "--cases must be 0 or more and --threads at least 1. Received: "
+                f"{self.cases}, {self.threads}"
+            )
 
-    Args:
-        model: As for `load_predictor`.
-        data: As for `read_samples`.
-        out: Folder for the results.
-        split: Which split; `None` for all.
-        compare: `TITLE=MODEL` of the panel's columns left of this model's.
-        cases: Rows of the panel; 0 for none.
-        mirror: Average the maps with those of the mirror image.
-        threads: Threads of LiteRT.
-        force: Replace earlier results in `out`.
 
-    Returns:
-        Exit code 0.
-
-    Raises:
-        ValueError: If an argument is wrong; nothing was written then.
-    """
-    out = pathlib.Path(out)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; give a folder for the results.")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise ValueError(
-            f"{out}: exists and is not empty; give another folder or add --force."
-        )
-    if cases < 0 or threads < 1:
-        raise ValueError(
-            f"--cases must be 0 or more and --threads at least 1. Received: {cases}, "
-            f"{threads}"
-        )
-    predictor = load_predictor(model, threads)
-    networks = {**_others(compare, threads), predictor.name: predictor}
-    if len(networks) != len(compare) + 1:
-        raise ValueError(
-            f"--compare needs a title of its own for each model, other than "
-            f"{predictor.name!r}. Received: {', '.join(compare)}"
-        )
-    if mirror:
-        networks = {title: network.mirrored() for title, network in networks.items()}
-        predictor = networks[predictor.name]
-    samples = read_samples(data, split)
-
+def run(options: Options) -> None:
+    """Scores the model, prints and writes what it finds."""
+    check_folder(options.out, options.force)
+    networks, predictor = _load(options)
+    samples = read_samples(options.data, options.split)
     rows, curve = evaluate_with_curve(
         predictor, samples, predictor.spec, predictor.threshold
     )
-    summary = _summary(predictor, rows, curve, data, split, mirror)
+    summary = _summary(predictor, rows, curve, options)
     print(to_text(summary))
-    out.mkdir(parents=True, exist_ok=True)
-    write_rows(out / "rows.csv", rows)
-    write_rows(out / "curve.csv", curve)
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    panel = out / "panel.png"
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_rows(options.out / "rows.csv", rows)
+    write_rows(options.out / "curve.csv", curve)
+    (options.out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    panel = options.out / "panel.png"
     panel.unlink(missing_ok=True)  # of an earlier run
-    picked = _pick(rows, cases)
+    picked = _pick(rows, options.cases)
     if picked:
         picture = _panel(networks, predictor, [samples[i] for i in picked])
         panel.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-    print(f"\nRows, curve, summary{' and panel' if picked else ''}: {out}")
-    return 0
+    print(f"\nRows, curve, summary{' and panel' if picked else ''}: {options.out}")
 
 
 def to_text(summary: dict) -> str:
@@ -127,7 +99,7 @@ def to_text(summary: dict) -> str:
     return "\n".join(lines)
 
 
-def _summary(predictor, rows, curve, data, split, mirror):
+def _summary(predictor, rows, curve, options):
     f_measure = {}
     for protocol in PROTOCOLS:
         values = np.array([level[f"f_{protocol}"] for level in curve])
@@ -147,9 +119,9 @@ def _summary(predictor, rows, curve, data, split, mirror):
         "model": predictor.name,
         "height": predictor.spec.height,
         "width": predictor.spec.width,
-        "mirror": mirror,
-        "data": pathlib.Path(data).resolve().name,
-        "split": split or "all",
+        "mirror": options.mirror,
+        "data": pathlib.Path(options.data).resolve().name,
+        "split": options.split or "all",
         "images": len(rows),
         "threshold": predictor.threshold,
         "scores": json_ready(summarize_rows(rows)),
@@ -157,17 +129,29 @@ def _summary(predictor, rows, curve, data, split, mirror):
     }
 
 
-def _others(compare, threads):
-    others = {}
-    for pair in compare:
+def _load(options):
+    """The networks by title, this one last; and this one."""
+    from covseg_tf.deploy import load_predictor
+
+    predictor = load_predictor(options.model, options.threads)
+    networks = {}
+    for pair in options.compare:
         title, equals, path = pair.partition("=")
         if not equals or not title or not path:
             raise ValueError(
                 f"--compare takes TITLE=MODEL, for example baseline=model.keras. "
                 f"Received: {pair!r}"
             )
-        others[title] = load_predictor(path, threads)
-    return others
+        networks[title] = load_predictor(path, options.threads)
+    networks[predictor.name] = predictor
+    if len(networks) != len(options.compare) + 1:
+        raise ValueError(
+            f"--compare needs a title of its own for each model, other than "
+            f"{predictor.name!r}. Received: {', '.join(options.compare)}"
+        )
+    if options.mirror:
+        networks = {title: network.mirrored() for title, network in networks.items()}
+    return networks, networks[predictor.name]
 
 
 def _pick(rows, cases):
@@ -198,3 +182,6 @@ def _panel(networks, predictor, samples):
         [sample.name for sample in samples],
         f"cases at equal steps of the Dice of {predictor.name}",
     )
+
+
+main = command("covseg evaluate", __doc__, Options, run, needs="tf")

@@ -1,54 +1,60 @@
-"""The work of `covseg serve`."""
+"""Answer TF Serving's API from here, until a signal comes."""
 
+import dataclasses
 import os
 
-from covseg_tf.serving.load_repository import load_repository
-from covseg_tf.serving.server_options import ServerOptions
+from covseg_tf.options import argument, command, option
 
 
-def serve_command(
-    model: str | None,
-    name: str | None,
-    version_label: list[str],
-    models_config: str | None,
-    token: str | None,
-    **settings,
-) -> int:
-    """Loads the models and serves them until a signal comes.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str | None = argument(
+        "bundled model, bundle, SavedModel, or a folder of numbered versions", None
+    )
+    name: str | None = option("name to serve it under", None)
+    version_label: tuple[str, ...] = option(
+        "may be given again", (), nargs=None, metavar="LABEL=VERSION"
+    )
+    models_config: str | None = option(
+        "TF Serving's models.config, for MODEL", None, metavar="FILE"
+    )
+    host: str = option("address to listen at", "127.0.0.1")
+    port: int = option("of REST", 8501)
+    grpc_port: int | None = option("of gRPC; without it there is none", None)
+    token: str | None = option(
+        "asked of every caller; without it the variable COVSEG_TOKEN is", None
+    )
+    max_request_bytes: int = option("the largest request", 32 * 2**20)
+    max_image_pixels: int = option("the largest image", 25_000_000)
+    workers: int = option("requests at once", 2)
 
-    Args:
-        model: As for `load_repository`.
-        name: As for `load_repository`.
-        version_label: Words `LABEL=VERSION`.
-        models_config: As for `load_repository`.
-        token: The token; `None` takes the variable `COVSEG_TOKEN`.
-        **settings: The other fields of `ServerOptions`.
 
-    Returns:
-        Exit code 0.
-
-    Raises:
-        ValueError: If the settings or a model are unusable.
-        OSError: If a port is taken.
-    """
+def run(options: Options) -> None:
+    """Loads the models and serves them."""
     from covseg_tf.serving.embedded_server import EmbeddedServer
+    from covseg_tf.serving.load_repository import load_repository
+    from covseg_tf.serving.server_options import ServerOptions
 
+    settings = dataclasses.asdict(options)
+    model, name, labels, config, token = (
+        settings.pop(key)
+        for key in ("model", "name", "version_label", "models_config", "token")
+    )
     token = token or os.environ.get("COVSEG_TOKEN") or None
-    options = ServerOptions(token=token, **settings)
+    server_options = ServerOptions(token=token, **settings)
     repository = load_repository(
         model,
         name,
-        _parse_labels(version_label),
-        models_config,
+        _parse_labels(labels),
+        config,
         options.workers,
         options.max_image_pixels,
     )
-    server = EmbeddedServer(repository, options)
+    server = EmbeddedServer(repository, server_options)
     addresses = server.url + (f" and {server.grpc_url}" if server.grpc_url else "")
     line = f"Serving {_describe(repository)} at {addresses}"
     # A supervisor waits for this line.
     server.run(on_start=lambda: print(line, flush=True))
-    return 0
 
 
 def _parse_labels(words):
@@ -69,3 +75,6 @@ def _describe(repository):
         f"{name} {'/'.join(map(str, repository.versions(name)))}"
         for name in repository.names
     )
+
+
+main = command("covseg serve", __doc__, Options, run, needs="server")

@@ -1,32 +1,32 @@
-"""What `covseg web` does."""
+"""Triage in the browser, on this machine, until Ctrl-C."""
 
-import webbrowser
+import dataclasses
 
-from covseg_tf.web.page_server import PageServer
-from covseg_tf.web.site import build_site
+from covseg_tf.options import command, option
 
 
-def web_command(model: str, port: int, open_browser: bool) -> int:
-    """Serves the page to this machine until Ctrl-C.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str = option("bundled X-ray model, or a bundle", "xray", metavar="NAME|FILE")
+    port: int = option("on 127.0.0.1; 0 takes a free one", 8760)
+    no_browser: bool = option("only print the address", False)
 
-    Args:
-        model: Name of a bundled model, or path of a bundle.
-        port: Port on 127.0.0.1; 0 takes a free one.
-        open_browser: Whether to open the page in the user's browser.
 
-    Returns:
-        Exit code 0.
+def run(options: Options) -> None:
+    """Serves the page."""
+    import webbrowser
 
-    Raises:
-        ValueError: If the model or the port cannot be used.
-    """
-    server = PageServer(build_site(model), port)
+    from covseg_tf.web import PageServer, build_site
+
+    server = PageServer(build_site(options.model), options.port)
     print(f"Page: {server.url}   (research use only, not a medical device)")
     print("Images stay in the browser. Stop with Ctrl-C.", flush=True)
-    if open_browser:
+    if not options.no_browser:
         webbrowser.open(server.url)
     try:
         server.run()
     except KeyboardInterrupt:
         print("\nStopped; the page stays usable in browsers that have opened it.")
-    return 0
+
+
+main = command("covseg web", __doc__, Options, run)

@@ -3,7 +3,7 @@
 import importlib
 import pathlib
 
-from covseg_tf.deploy.command import write_whole
+from covseg_tf.deploy.whole_file import write_whole
 
 
 def serving_protocol(*modules: str) -> list:

@@ -8,30 +8,27 @@ SHA256SUMS. Serve it over HTTPS (camera, checksums and offline use need that), w
 content policy. For this machine alone, `covseg web` serves the same files.
 """
 
-import argparse
+import dataclasses
 import sys
 
+from covseg_tf.options import command, option
 from covseg_tf.web import build_site, write_site
 
 
-def main() -> int:
-    """Runs the command; returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--model", default="xray", help="bundled model or bundle (default: xray)"
-    )
-    parser.add_argument("--out", required=True, help="new or empty folder")
-    options = parser.parse_args()
-    try:
-        files = build_site(options.model)
-        out = write_site(files, options.out)
-    except ValueError as error:
-        print(f"build.py: {error}", file=sys.stderr)
-        return 2
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str = option("bundled model, or a bundle", "xray", metavar="NAME|FILE")
+    out: str = option("new or empty folder")
+
+
+def run(options):
+    files = build_site(options.model)
+    out = write_site(files, options.out)
     size = sum(map(len, files.values())) / 2**20
     print(f"{out}: {len(files)} files, {size:.1f} MiB")
-    return 0
 
+
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())
