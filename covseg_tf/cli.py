@@ -1,11 +1,12 @@
-"""The `covseg` command: finds the one that is asked for, and runs it alone."""
+"""The `covseg` command: finds the one that is asked for, and imports it alone."""
 
-import argparse
+import functools
 import importlib
 import sys
 from collections.abc import Sequence
 
 from covseg_tf import __version__
+from covseg_tf.options import group
 
 # What is typed, and its line in the help; `covseg_tf.commands` has a file for each.
 COMMANDS = {
@@ -17,6 +18,15 @@ COMMANDS = {
     "serve": "answer TF Serving's API from here",
     "web": "triage in the browser, on this machine",
 }
+HELP = "\n".join(
+    [
+        "COVID-19 infection in chest X-rays. Research use only.",
+        "",
+        *(f"  covseg {name:<12}{text}" for name, text in COMMANDS.items()),
+        "",
+        "`covseg COMMAND --help` says more; `covseg --version` which one this is.",
+    ]
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,34 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit code: 0 done; 1 no image could be read, the data have faults, or a
         file not written; 2 bad usage or input; 130 interrupted.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    for name in COMMANDS:
-        count = len(name.split())
-        if words[:count] == name.split():
-            module = name.replace(" ", "_")
-            # One command is imported, not all: `covseg triage` starts on a device.
-            command = importlib.import_module(f"covseg_tf.commands.{module}")
-            return command.main(words[count:])
-    _parse(words)
-    return 2
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words == ["--version"]:
+        print(__version__)
+        return 0
+    return _find(words)
 
 
-def _parse(words):
-    """Answers --help and --version; refuses what is no command."""
-    width = max(map(len, COMMANDS)) + 2
-    parser = argparse.ArgumentParser(
-        prog="covseg",
-        usage="covseg COMMAND ...",
-        description="COVID-19 infection in chest X-rays. Research use only.",
-        epilog="commands:\n"
-        + "\n".join(f"  {name:<{width}}{text}" for name, text in COMMANDS.items())
-        + "\n\n`covseg COMMAND --help` says more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=__version__)
-    _, left = parser.parse_known_args(words)
-    found = f"no command {' '.join(left)!r}" if left else "no command given"
-    print(f"covseg: {found}; it has {', '.join(COMMANDS)}.", file=sys.stderr)
+def _run(module, words):
+    return importlib.import_module(f"covseg_tf.commands.{module}").main(words)
+
+
+_find = group(
+    "covseg",
+    HELP,
+    {name: functools.partial(_run, name.replace(" ", "_")) for name in COMMANDS},
+)
 
 
 if __name__ == "__main__":

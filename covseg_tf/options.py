@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 
 def option(help: str, default=dataclasses.MISSING, **words) -> typing.Any:
@@ -111,6 +111,34 @@ def command(
         except SystemExit as stop:  # --help, or a bad word
             return int(stop.code or 0)
         return run_command(name, run, options, needs)
+
+    return main
+
+
+def group(
+    name: str, description: str, mains: Mapping[str, Callable[[list[str]], int]]
+) -> Callable[[Sequence[str] | None], int]:
+    """Returns the `main` of a command whose first words name another.
+
+    Args:
+        name: What errors begin with.
+        description: What `--help` says.
+        mains: Dict from what is typed, one word or two, to what takes the words
+            after it.
+    """
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        words = list(map(str, sys.argv[1:] if arguments is None else arguments))
+        for typed, run in mains.items():
+            count = len(typed.split())
+            if words[:count] == typed.split():
+                return run(words[count:])
+        if words[:1] in (["--help"], ["-h"]):
+            print(description.strip())
+            return 0
+        found = f"no command {' '.join(words)!r}" if words else "no command given"
+        print(f"{name}: {found}; it has {', '.join(mains)}.", file=sys.stderr)
+        return 2
 
     return main
 

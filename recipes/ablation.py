@@ -4,7 +4,7 @@
     python recipes/ablation.py --modality xray --data DIR --external DIR2 --out RUN
     python recipes/ablation.py --modality ct --data DIR3 --out RUN \\
         --epochs 24 --fine-epochs 6
-    python benchmarks/ablation_results.py --rows RUN/rows --out REPORT
+    python -m benchmarks.ablation table --rows RUN/rows --out REPORT
 
 X-ray: DIR has the layout of the COVID-QU-Ex download; as on the poster, only
 COVID-19 films are trained on; the whole of Val is scored, and DIR2, a folder with

@@ -4,9 +4,8 @@ import base64
 import contextlib
 import dataclasses
 import http.server
-import importlib.util
+import importlib
 import json
-import pathlib
 import socket
 import threading
 import time
@@ -174,8 +173,4 @@ def raw_server(*parts, pause=0.0):
 
 def benchmark():
     """The load benchmark as a module."""
-    path = pathlib.Path(__file__).resolve().parents[1] / "benchmarks/serving_load.py"
-    spec = importlib.util.spec_from_file_location("serving_load", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("benchmarks.serving.__main__")

@@ -1,8 +1,8 @@
 """The study's report, from scores made up by hand; the statistics behind it."""
 
+import importlib
 import pathlib
 import shutil
-import sys
 import xml.etree.ElementTree as xml
 
 import numpy as np
@@ -13,18 +13,13 @@ from covseg_tf.data import read_samples
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import evaluate_with_curve, paired_bootstrap, write_rows
 
-BENCHMARKS = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def results(monkeypatch):
-    """The command as a module; its neighbours are found as when it is run."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import ablation_results
-
-    yield ablation_results
-    for name in ("ablation_results", "ablation_plot", "ablation_scores"):
-        sys.modules.pop(name, None)
+def results():
+    """The command as a module."""
+    return importlib.import_module("benchmarks.ablation.__main__")
 
 
 def write_run(folder, modality, row, seed, test_set, rows, curve):
@@ -96,7 +91,7 @@ def study(tmp_path):
 
 
 def build(results, study, out):
-    assert results.main(["--rows", str(study), "--out", str(out)]) == 0
+    assert results.main(["table", "--rows", str(study), "--out", str(out)]) == 0
     return (out / "ablation.md").read_text("utf-8")
 
 
@@ -197,7 +192,7 @@ def test_reads_what_evaluation_writes(results, phantom_data, tmp_path):
 
 def test_bad_scores_are_refused_in_one_line(results, study, tmp_path, capsys):
     def refused(text):
-        words = ["--rows", str(study), "--out", str(tmp_path / "out")]
+        words = ["table", "--rows", str(study), "--out", str(tmp_path / "out")]
         assert results.main(words) == 2
         error = capsys.readouterr().err
         assert text in error
@@ -271,7 +266,7 @@ def test_bootstrap_refuses(arguments, text):
 
 
 def test_the_committed_report_is_what_its_scores_give(results, tmp_path):
-    folder = BENCHMARKS.parent / "docs" / "results"
+    folder = ROOT / "docs" / "results"
     text = build(results, folder / "ablation", tmp_path)
     assert text == (folder / "ablation.md").read_text("utf-8")
     assert "Missing runs: none." in text

@@ -1,6 +1,5 @@
 """The benchmarks' counting, by hand and by TensorFlow's own profiler."""
 
-import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -10,23 +9,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks.ablation import gates, sizes
+from benchmarks.edge import arm64
 from covseg_tf.data import read_covid_qu_ex
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 
-FOLDER = pathlib.Path(__file__).resolve().parents[1] / "benchmarks"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def test_gates_inside_and_outside_by_hand(phantom_data):
     """Zero weights: every gate is 1/2 on both sides; then a bias of 4 saturates."""
-    gates = load("gates")
     mask = np.zeros((4, 4), np.uint8)
     mask[:2, :3] = 1
     assert gates.shrink(mask, (2, 2)).tolist() == [[1, 0.5], [0, 0]]
@@ -52,7 +45,7 @@ def test_macs_by_hand():
     x = keras.layers.Conv2D(5, 3, strides=2, padding="same")(inputs)
     x = keras.layers.DepthwiseConv2D(3, padding="same")(x)
     model = keras.Model(inputs, x)
-    assert load("networks").count_macs(model) == 16 * (9 * 2 * 5 + 9 * 5)
+    assert sizes.count_macs(model) == 16 * (9 * 2 * 5 + 9 * 5)
 
 
 def test_macs_agree_with_the_profiler():
@@ -80,12 +73,12 @@ def test_macs_agree_with_the_profiler():
         .build(),
     )
     operations = profile.total_float_ops
-    macs = load("networks").count_macs(model)
+    macs = sizes.count_macs(model)
     assert operations / 2 == pytest.approx(macs, rel=1e-6)
 
 
 def test_networks_command_prints_four_rows(capsys):
-    assert load("networks").main(["--encoder", "xray", "--size", "64"]) == 0
+    assert sizes.main(["--encoder", "xray", "--size", "64"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 6
     assert "infection + 3 side heads" in lines[2]
@@ -95,7 +88,8 @@ def test_networks_command_prints_four_rows(capsys):
 def test_the_bundled_model_keeps_its_budget():
     """In a light process of its own: a child's peak starts at its parent's."""
     result = subprocess.run(
-        [sys.executable, FOLDER / "edge_budget.py", "--runs", "3"],
+        [sys.executable, "-m", "benchmarks.edge", "budget", "--runs", "3"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )
@@ -104,7 +98,6 @@ def test_the_bundled_model_keeps_its_budget():
 
 
 def test_arm64_compares_pixel_by_pixel(tmp_path, monkeypatch, capsys):
-    arm64 = load("arm64")
     here = {"lung": np.array([[0, 10], [255, 3]], np.uint8)}
     there = {"lung": np.array([[0, 12], [0, 3]], np.uint8)}
     assert arm64.compare(here, there) == {"lung": (0.5, 255)}

@@ -1,24 +1,12 @@
 """Damaged files of every format: films, volumes or a reason, and nothing else."""
 
-import importlib.util
-import pathlib
-
+import damaged_files as fuzz
 import pytest
 
 from covseg_tf.triage.sources import bytes_sources
 
-FILE = pathlib.Path(__file__).resolve().parents[1] / "benchmarks" / "fuzz_readers.py"
 
-
-@pytest.fixture(scope="module")
-def fuzz():
-    spec = importlib.util.spec_from_file_location("fuzz_readers", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_two_thousand_damaged_files(fuzz, tmp_path, monkeypatch):
+def test_two_thousand_damaged_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # where an input that surprises would be saved
     report = fuzz.run(2000, seed=1)
     assert report["read"] + report["partly"] + report["refused"] == 2000
@@ -29,7 +17,7 @@ def test_two_thousand_damaged_files(fuzz, tmp_path, monkeypatch):
     assert report["slowest_ms"] < 10_000
 
 
-def test_every_whole_seed_is_read(fuzz):
+def test_every_whole_seed_is_read():
     for name, data in fuzz.draw_seeds().items():
         sources = bytes_sources(name, data)
         assert sources, name
@@ -37,7 +25,7 @@ def test_every_whole_seed_is_read(fuzz):
             fuzz.check(source.read())
 
 
-def test_files_cut_anywhere_are_refused(fuzz):
+def test_files_cut_anywhere_are_refused():
     """No half film is scored: cut at 60 places, each format says so."""
     for name, data in fuzz.draw_seeds().items():
         for size in range(1, len(data) - 1, max(1, len(data) // 60)):
@@ -46,13 +34,13 @@ def test_files_cut_anywhere_are_refused(fuzz):
                     source.read()
 
 
-def test_a_surprise_is_saved_and_named(fuzz, tmp_path, monkeypatch):
+def test_a_surprise_is_saved_and_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def surprise(name, data):
         raise KeyError(name)
 
-    monkeypatch.setattr(fuzz, "read", surprise)
+    monkeypatch.setattr("read", surprise)
     with pytest.raises(AssertionError, match=r"input 0 \(png\), saved as fuzz_5_0.bin"):
         fuzz.run(3, seed=5)
     assert (tmp_path / "fuzz_5_0.bin").stat().st_size

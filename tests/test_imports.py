@@ -31,7 +31,7 @@ INSIDE = {
     "triage": {"triage", "data", "edge", "__init__"},
     "web": {"web", "edge", "__init__"},
     "batch": {"batch", "edge", "triage", "__init__"},
-    "cli.py": {"commands", "__init__"},
+    "cli.py": {"options", "__init__"},
     "options.py": set(),
     "__init__.py": set(),
 }

@@ -62,9 +62,9 @@ def render_model_card(
             `covseg_tf.evaluation.summarize_rows`) and `parity`.
         limits: Markdown list of what it must not be used for; defaults to
             those of a chest X-ray network.
-        report: What `benchmarks/model_report.py` writes as `report.json`, for the
-            sections by finding, external test, calibration, threshold and failures;
-            those whose part is not there are left out. `None` (default): none.
+        report: From `covseg_tf.evaluation.report_sets`, for the sections by
+            finding, external test, calibration, threshold and failures; those whose
+            part is not there are left out. `None` (default): none.
     """
     sections = render_sections(report or {})
     return _TEMPLATE.format(

@@ -1,4 +1,4 @@
-"""Sections of a model card, from what `benchmarks/model_report.py` measures."""
+"""Sections of a model card, from `covseg_tf.evaluation.report_sets`."""
 
 from collections.abc import Mapping
 

@@ -2,7 +2,7 @@
 
 A network paints lungs into anything. Before its numbers are believed, this looks
 at the picture alone: a layer of hand-made features, 24 hidden units, three classes.
-It was fitted by `benchmarks/guard.py`; what it catches and what it misses is in
+It was fitted by `python -m benchmarks.guard`; what it catches and what it misses is in
 `docs/results/guard.md`.
 """
 

@@ -2,10 +2,9 @@
 
 import dataclasses
 
-import guard_changes as changes
-import guard_sources as sources
 import numpy as np
 
+from benchmarks.guard import changes, sources
 from covseg_tf.edge import Segmenter, draw_phantom
 
 MODELS = ("xray", "xray_small", "xray_nano")

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """What the gates of Region Fusion Attention do on a data set.
 
-    python benchmarks/gates.py NETWORK.keras DATA --split Val
+    python -m benchmarks.ablation gates NETWORK.keras DATA --split Val
 
 prints, for each attention, the mean of the lung gate inside and outside the lung
 mask and of the infection gate inside and outside the infection mask, over images
@@ -10,14 +9,15 @@ with infection. A gate that is the same on both sides selects nothing; one that 
 counts for a side by its share.
 """
 
-import argparse
-import sys
+import dataclasses
 
+import keras
 import numpy as np
 
 from covseg_tf.data import load_sample, read_samples
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import region_gates
+from covseg_tf.options import argument, command, option
 
 BATCH = 32
 
@@ -55,29 +55,21 @@ def measure(model, samples, spec):
     return {k: (s[0] / s[1], s[2] / s[3], s[4] / s[5]) for k, s in sums.items()}
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("network")
-    parser.add_argument("data")
-    parser.add_argument("--split")
-    options = parser.parse_args(arguments)
-    import keras
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    network: str = argument("a .keras file")
+    data: str = argument("the data set's folder")
+    split: str | None = option("which split; without it all", None)
 
-    try:
-        model = keras.saving.load_model(options.network, compile=False)
-        samples = read_samples(options.data, options.split)
-        spec = PreprocessingSpec(*(side or 256 for side in model.input_shape[1:3]))
-        found = measure(model, samples, spec)
-    except ValueError as error:
-        print(f"gates.py: {error}", file=sys.stderr)
-        return 2
+
+def run(options):
+    model = keras.saving.load_model(options.network, compile=False)
+    samples = read_samples(options.data, options.split)
+    spec = PreprocessingSpec(*(side or 256 for side in model.input_shape[1:3]))
     print("| gate | inside | outside | saturated |\n|---|---|---|---|")
-    for name, (inside, outside, saturated) in found.items():
+    for name, values in measure(model, samples, spec).items():
+        inside, outside, saturated = values
         print(f"| {name} | {inside:.3f} | {outside:.3f} | {100 * saturated:.0f} % |")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command("ablation gates", __doc__, Options, run)

@@ -1,7 +1,8 @@
 """The study's plots: Dice of every image, and paired differences."""
 
 import matplotlib
-from ablation_scores import (
+
+from benchmarks.ablation.scores import (
     NETWORKS,
     PAIRS,
     TEST_SETS,

@@ -1,19 +1,19 @@
-#!/usr/bin/env python
 """The four networks of the ablation: parameters, MACs, outputs.
 
-    python benchmarks/networks.py [--encoder co_era_net|xray] [--size 256]
+    python -m benchmarks.ablation networks [--encoder co_era_net|xray] [--size 256]
 
 Multiply-accumulates are those of convolutions and dense layers for one image,
 side heads included, counted from the layers' own kernels and sizes. No training
 and no data: about half a minute.
 """
 
-import argparse
-import sys
+import dataclasses
+import math
 
 import keras
 
 from covseg_tf.models import DualFlowSegmenter
+from covseg_tf.options import command, option
 
 ROWS = (
     ("baseline", "poster_baseline"),
@@ -37,14 +37,8 @@ def count_macs(model):
         kernels = [w.shape for w in layer.weights if w.name.endswith("kernel")]
         if not kernels:
             continue
-        positions = 1
-        for size in layer.output.shape[1:-1]:
-            positions *= size
-        for shape in kernels:
-            weights = 1
-            for size in shape:
-                weights *= size
-            total += weights * positions
+        positions = math.prod(layer.output.shape[1:-1])
+        total += positions * sum(map(math.prod, kernels))
     return total
 
 
@@ -63,13 +57,13 @@ def rows_of(encoder, size):
         yield title, DualFlowSegmenter.from_preset(preset, shape, **arguments)
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--encoder", choices=("co_era_net", "xray"), default="co_era_net"
-    )
-    parser.add_argument("--size", type=int, default=256)
-    options = parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    encoder: str = option("which", "co_era_net", choices=("co_era_net", "xray"))
+    size: int = option("height and width in pixels", 256)
+
+
+def run(options):
     print("| network | parameters | decoder | MACs | outputs |\n|---|---|---|---|---|")
     for title, model in rows_of(options.encoder, options.size):
         decoder = model.count_params() - model.encoder.count_params()
@@ -80,8 +74,6 @@ def main(arguments=None):
             f"| {count_macs(model) / 1e9:.2f} G | {flows} + {side} side heads |",
             flush=True,
         )
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command("ablation networks", __doc__, Options, run)

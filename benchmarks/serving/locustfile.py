@@ -1,4 +1,4 @@
-"""The load of `serving_load.py`: one user after another request, no pause.
+"""The load of `python -m benchmarks.serving`: one user after another request, no pause.
 
 Read by locust, which may live in another environment: imports nothing of ours.
 """

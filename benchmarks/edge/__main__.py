@@ -1,15 +1,15 @@
-#!/usr/bin/env python
 """What triage costs on this machine: start to report, memory, inference.
 
-    python benchmarks/edge_budget.py [--model xray] [--runs 15]
+    python -m benchmarks.edge budget [--model xray] [--runs 15]
+    python -m benchmarks.edge arm64 --work FOLDER
 
-Runs `covseg triage` on one phantom in a fresh process each time (wall clock
+`budget` runs `covseg triage` on one phantom in a fresh process each time (wall clock
 from process start to exit, peak resident memory as the kernel counts it), then
 the network alone on one thread. Medians; needs nothing but `pip install .`, on
 Linux or macOS. Expected on an x86-64 server core: 0.25 s, 96 MB, 2 to 5 ms.
 """
 
-import argparse
+import dataclasses
 import os
 import pathlib
 import statistics
@@ -20,7 +20,9 @@ import time
 
 import cv2
 
+from benchmarks.edge import arm64
 from covseg_tf.edge import Segmenter, draw_phantom
+from covseg_tf.options import command, group, option
 
 LIMITS = {"seconds": 1.5, "megabytes": 200.0, "milliseconds": 30.0}
 
@@ -69,11 +71,13 @@ def measure(model="xray", runs=15):
     }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="xray")
-    parser.add_argument("--runs", type=int, default=15)
-    options = parser.parse_args()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str = option("bundled model, or a bundle", "xray")
+    runs: int = option("fresh processes", 15)
+
+
+def run(options):
     measured = measure(options.model, options.runs)
     for key, title in (
         ("seconds", "process start to report, one 512x512 image"),
@@ -83,6 +87,12 @@ def main():
         print(f"{title:45} {measured[key]:8.2f} {key:13} limit {LIMITS[key]:g}")
     return int(any(measured[key] > limit for key, limit in LIMITS.items()))
 
+
+main = group(
+    "edge",
+    __doc__,
+    {"budget": command("edge budget", __doc__, Options, run), "arm64": arm64.main},
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,10 +1,8 @@
 """The groups of pictures that the guard is measured on; none was fitted on."""
 
-import guard_changes as changes
-import guard_drawings as drawings
-import guard_sources as sources
 import numpy as np
 
+from benchmarks.guard import changes, drawings, sources
 from covseg_tf.edge import draw_phantom
 
 DRAWN = 100

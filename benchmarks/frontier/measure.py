@@ -1,8 +1,6 @@
 """Speed, memory and arithmetic of TFLite files, and this CPU's int8 peak."""
 
-import os
 import pathlib
-import platform
 import statistics
 import tempfile
 
@@ -137,16 +135,6 @@ def measure_models(
             for name in models
         ]
     return sorted(rows, key=lambda row: (row["network"], row["threads"]))
-
-
-def cpu_name() -> str:
-    """Returns what the system calls this CPU, and its number of cores."""
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(x for x in lines if x.startswith("model name")).split(":")[1]
-    except (OSError, StopIteration):  # not Linux
-        name = platform.processor() or platform.machine()
-    return f"{name.strip()}, {os.cpu_count()} cores"
 
 
 def _rounds(paths, rounds, runs):

@@ -3,12 +3,11 @@
 import functools
 import pathlib
 
-from frontier_results import THREADS, Entry, Results, frontier
-
+from benchmarks.frontier.results import THREADS, Entry, Results, frontier
 from covseg_tf.evaluation.intervals import paired_bootstrap
 
-BEGIN = "<!-- Between these markers `benchmarks/frontier.py table` writes. -->"
-END = "<!-- End of what `benchmarks/frontier.py table` writes. -->"
+BEGIN = "<!-- Between these markers `python -m benchmarks.frontier table` writes. -->"
+END = "<!-- End of what `python -m benchmarks.frontier table` writes. -->"
 _NEW_PAGE = f"""\
 # Dice against latency: this network and its peers
 

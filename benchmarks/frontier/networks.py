@@ -5,9 +5,9 @@ import functools
 import pathlib
 from collections.abc import Callable
 
-import frontier_peers
 import keras
 
+from benchmarks.frontier import peers
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.models.torch_state import read_torch_state
 
@@ -39,7 +39,7 @@ def _random(build):
 
 
 def _lite0(side, imagenet):
-    return frontier_peers.unet_efficientnet_lite0(side, _state(imagenet))
+    return peers.unet_efficientnet_lite0(side, _state(imagenet))
 
 
 @functools.cache
@@ -68,31 +68,31 @@ OURS = {
 }
 PEERS = {
     "miniseg_sized": Network(
-        "MiniSeg-sized", "peer", "random", _random(frontier_peers.miniseg_sized)
+        "MiniSeg-sized", "peer", "random", _random(peers.miniseg_sized)
     ),
     "unet_mobilenet_v3_small": Network(
         "U-Net MobileNetV3-small",
         "peer",
         "random",
-        _random(frontier_peers.unet_mobilenet_v3_small),
+        _random(peers.unet_mobilenet_v3_small),
     ),
     "unet_mobilenet_v2": Network(
         "U-Net MobileNetV2",
         "peer",
         "random",
-        _random(frontier_peers.unet_mobilenet_v2),
+        _random(peers.unet_mobilenet_v2),
     ),
     "unet_efficientnet_lite0": Network(
         "U-Net EfficientNet-Lite0", "peer", "ImageNet", _lite0
     ),
     "segformer_b0": Network(
-        "SegFormer-B0", "peer", "random", _random(frontier_peers.segformer_b0)
+        "SegFormer-B0", "peer", "random", _random(peers.segformer_b0)
     ),
     "deeplab_v3_plus": Network(
         "DeepLabV3+ ResNet-18",
         "peer",
         "random",
-        _random(frontier_peers.deeplab_v3_plus),
+        _random(peers.deeplab_v3_plus),
     ),
 }
 NETWORKS = OURS | PEERS

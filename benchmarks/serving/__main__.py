@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Load and random bytes against `covseg serve`: failures, latency, memory.
 
-    python benchmarks/serving_load.py [--clients 8] [--seconds 60] [--fuzz 10000]
+    python -m benchmarks.serving [--clients 8] [--seconds 60] [--fuzz 10000]
 
 Starts the server in a process of its own, lets locust send it one phantom as
 base64 PNG (`encoded_image_to_png`) from all clients without a pause, then sends
@@ -13,9 +12,9 @@ locust may live in another environment: `--locust /path/to/locust`. Needs Linux
 (memory is read from /proc). Time: about 3 minutes.
 """
 
-import argparse
 import base64
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -29,8 +28,9 @@ import cv2
 import requests
 
 from covseg_tf.edge import draw_phantom
+from covseg_tf.options import command, option
 
-_LOCUSTFILE = pathlib.Path(__file__).with_name("serving_locustfile.py")
+_LOCUSTFILE = pathlib.Path(__file__).with_name("locustfile.py")
 _SIGNATURE = "encoded_image_to_png"
 
 
@@ -173,25 +173,29 @@ def measure(bundle, clients, seconds, count, locust, model=None):
     return figures | {"resident_megabytes": memory}
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="xray")
-    parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--fuzz", type=int, default=10000, help="0 for none")
-    parser.add_argument("--locust", default="locust", help="its command")
-    parser.add_argument("--out", type=pathlib.Path, help="file for the JSON")
-    words = parser.parse_args()
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str = option("as `covseg serve` takes it", "xray")
+    clients: int = option("at once", 8)
+    seconds: int = option("of load; 0 for none", 60)
+    fuzz: int = option("random byte strings; 0 for none", 10000)
+    locust: str = option("its command", "locust")
+    out: pathlib.Path | None = option("file for the JSON", None)
+
+
+def run(options):
     figures = measure(
-        words.model, words.clients, words.seconds, words.fuzz, words.locust
+        options.model, options.clients, options.seconds, options.fuzz, options.locust
     )
     text = json.dumps(figures, indent=2)
     print(text)
-    if words.out:
-        words.out.write_text(text + "\n", "utf-8")
+    if options.out:
+        options.out.write_text(text + "\n", "utf-8")
     failures = figures.get("load", {}).get("failures", 0)
     return int(failures > 0 or not figures["alive"] or figures["exit_code"] != 0)
 
+
+main = command("serving", __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,6 +1,6 @@
 """What the readers of `covseg triage` do with damaged and hostile files.
 
-    python benchmarks/fuzz_readers.py --inputs 50000 --seed 0
+    python tests/damaged_files.py --inputs 50000 --seed 0
 
 Whole files of every format are mutated (bits, lengths, cuts, splices) and read.
 Each must give films or volumes, or a `ValueError` with its reason; anything

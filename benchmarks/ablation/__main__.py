@@ -1,20 +1,23 @@
-#!/usr/bin/env python
 """Build the study's report from its per-image scores, and from nothing else.
 
-    python benchmarks/ablation_results.py
+    python -m benchmarks.ablation table
+    python -m benchmarks.ablation gates NETWORK.keras DATA --split Val
+    python -m benchmarks.ablation networks
 
-reads docs/results/ablation/ (written by recipes/ablation.py) and writes
+`table` reads docs/results/ablation/ (written by recipes/ablation.py) and writes
 docs/results/ablation.md and a plot per modality beside it. A few seconds; needs
 `pip install ".[tf,docs]"`.
 """
 
-import argparse
+import dataclasses
 import pathlib
 import sys
 
 import numpy as np
-from ablation_plot import draw
-from ablation_scores import (
+
+from benchmarks.ablation import gates, sizes
+from benchmarks.ablation.plot import draw
+from benchmarks.ablation.scores import (
     NETWORKS,
     PAIRS,
     TEST_SETS,
@@ -26,8 +29,9 @@ from ablation_scores import (
     patients_of,
     read_runs,
 )
+from covseg_tf.options import command, group, option
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
 # The poster's figures: IoU, Dice, MAE, mean F, maximum F.
 POSTER = {
     "xray": {
@@ -44,7 +48,7 @@ POSTER = {
 HEAD = """\
 # The ablation, measured here
 
-Written by `python benchmarks/ablation_results.py` from the scores of every
+Written by `python -m benchmarks.ablation table` from the scores of every
 image in [ablation/](ablation), which `recipes/ablation.py` wrote:
 
     python recipes/ablation.py --modality xray --data COVID_QU_EX \\
@@ -271,21 +275,15 @@ def report(groups, variants=None):
     return "\n".join(lines)
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    results = ROOT / "docs" / "results"
-    parser.add_argument("--rows", type=pathlib.Path, default=results / "ablation")
-    parser.add_argument("--out", type=pathlib.Path, default=results)
-    options = parser.parse_args(arguments)
-    try:
-        groups = read_runs(options.rows)
-        variants = read_runs(options.rows, VARIANTS)
-        text = report(groups, variants)
-    except ValueError as error:
-        print(f"ablation_results.py: {error}", file=sys.stderr)
-        return 2
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    rows: pathlib.Path = option("folder of the scores", RESULTS / "ablation")
+    out: pathlib.Path = option("folder of the page", RESULTS)
+
+
+def run(options):
+    groups = read_runs(options.rows)
+    text = report(groups, read_runs(options.rows, VARIANTS))
     options.out.mkdir(parents=True, exist_ok=True)
     for modality in dict.fromkeys(modality for modality, _ in groups):
         sets = {t: n for (m, t), n in groups.items() if m == modality}
@@ -297,8 +295,17 @@ def main(arguments=None):
         text += "\n" + findings.read_text("utf-8").replace("](../", "](")
     path.write_text(text, "utf-8")
     print(path)
-    return 0
 
+
+main = group(
+    "ablation",
+    __doc__,
+    {
+        "table": command("ablation table", __doc__, Options, run),
+        "gates": gates.main,
+        "networks": sizes.main,
+    },
+)
 
 if __name__ == "__main__":
     sys.exit(main())

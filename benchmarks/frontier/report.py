@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Measure everything that a model card states: scores, calibration, failures.
 
-    python benchmarks/model_report.py MODEL --data DIR --external DIR2 --choose \\
+    python -m benchmarks.frontier report MODEL --data DIR --external DIR2 --choose \\
         --out FOLDER
 
 MODEL is whatever `covseg evaluate` takes: a bundle, .keras, .tflite, .onnx or a
@@ -13,25 +12,21 @@ rows.csv (one row per image); no pixel of an image. Needs `pip install ".[tf,doc
 Time: 20 seconds for the bundled model and 700 images on a CPU core.
 """
 
-import argparse
+import dataclasses
 import json
 import os
 import pathlib
-import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-from reliability_plot import draw_reliability, load_matplotlib
-
+from benchmarks.frontier.reliability import draw_reliability, load_matplotlib
 from covseg_tf.commands.target import check_target
 from covseg_tf.data import list_splits, read_samples, split_samples
 from covseg_tf.deploy import load_predictor
 from covseg_tf.deploy.calibration import read_training_samples
 from covseg_tf.deploy.report_sections import protocol_table, render_sections
-from covseg_tf.evaluation import write_rows
-from covseg_tf.evaluation.model_report import report_sets
-from covseg_tf.evaluation.scored_set import score_set
-from covseg_tf.options import run_command
+from covseg_tf.evaluation import report_sets, score_set, write_rows
+from covseg_tf.options import argument, command, option
 
 VALIDATION_SHARE, SEED = 0.1, 0  # of recipes/xray_edge.py
 TITLES = {"covid_qu_ex": "COVID-QU-Ex", "general_blockchain": "General Blockchain"}
@@ -45,24 +40,17 @@ NOTES = {
 }
 
 
-def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--split", default="Val", help="reported on (default: Val)")
-    parser.add_argument(
-        "--external", type=pathlib.Path, nargs="+", default=[], metavar="DIR"
-    )
-    parser.add_argument(
-        "--choose", action="store_true", help="thresholds, on images held out of Train"
-    )
-    parser.add_argument(
-        "--threshold", type=float, help="foreground is above it (default: the model's)"
-    )
-    parser.add_argument("--limit", type=int, help="images of each set, at equal steps")
-    parser.add_argument("--cases", type=int, default=5, help="worst of each kind")
-    parser.add_argument("--out", type=pathlib.Path, required=True, metavar="FOLDER")
-    return parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    model: str = argument("as `covseg evaluate` takes it")
+    data: pathlib.Path = option("the data set's folder")
+    split: str = option("reported on", "Val")
+    external: tuple[pathlib.Path, ...] = option("other data sets", (), metavar="DIR")
+    choose: bool = option("thresholds, on images held out of Train", False)
+    threshold: float | None = option("without it the model's", None)
+    limit: int | None = option("images of each set, at equal steps", None)
+    cases: int = option("worst of each kind", 5)
+    out: pathlib.Path = option("new folder")
 
 
 def title_of(folder):
@@ -147,9 +135,10 @@ def to_text(report):
     own = report["sets"][0]
     return (
         f"# Report: {report['model']}\n\n"
-        f"Written by `benchmarks/model_report.py`. {own['title']}: {own['images']} "
-        f"images, on the network's grid of {report['height']}x{report['width']}, "
-        f"threshold {own['threshold']:g}, no post-processing; means over images.\n\n"
+        f"Written by `python -m benchmarks.frontier report`. {own['title']}: "
+        f"{own['images']} images, on the network's grid of "
+        f"{report['height']}x{report['width']}, threshold {own['threshold']:g}, no "
+        "post-processing; means over images.\n\n"
         f"{protocol_table(own)}\n\n"
         "![Stated probability against observed frequency](reliability.svg)\n\n"
         f"{render_sections(report)}"
@@ -170,9 +159,4 @@ def run(options):
     print(f"\nReport, rows and plot: {options.out}")
 
 
-def main(arguments=None):
-    return run_command("model_report.py", run, parse(arguments))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+main = command("frontier report", __doc__, Options, run)

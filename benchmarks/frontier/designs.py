@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """What each choice in the edge networks costs on this CPU, before any training.
 
-    python benchmarks/frontier_designs.py --imagenet FILE [--out designs.csv]
+    python -m benchmarks.frontier designs --imagenet FILE [--out designs.csv]
 
 One change at a time to `xray_small` with the decoder it had first, 64 and 40 wide
 (what ships is `decoder_double`): how much of the encoder, how wide the decoder,
@@ -12,19 +11,18 @@ latency and size do not depend on them. Every variant becomes a full-integer TFL
 and is measured as in `frontier.py measure`. About 2 minutes on 2 CPU cores.
 """
 
-import argparse
-import csv
+import dataclasses
 import functools
 import pathlib
-import sys
 import tempfile
 
-import frontier_measure
 import keras
 import numpy as np
 
+from benchmarks.frontier import measure
 from covseg_tf.deploy.tflite import convert_network
 from covseg_tf.edge import PreprocessingSpec, draw_phantom
+from covseg_tf.evaluation import write_rows
 from covseg_tf.models import (
     DualFlowSegmenter,
     EdgeEncoder,
@@ -32,6 +30,7 @@ from covseg_tf.models import (
     imagenet_file,
     read_torch_state,
 )
+from covseg_tf.options import command, option
 from covseg_tf.training import recalibrate_batch_norm
 
 SIDE = 256
@@ -133,41 +132,31 @@ def loads(path):
     return True
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--imagenet", default="imagenet", help="the .pth file")
-    parser.add_argument("--out", type=pathlib.Path, default="designs.csv")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", help="names of variants")
-    options = parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    imagenet: str = option("the .pth file", "imagenet")
+    out: pathlib.Path = option("CSV file", pathlib.Path("designs.csv"))
+    rounds: int = option("through all variants", 5)
+
+
+def run(options):
     keras.utils.set_random_seed(0)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            models, parameters = {}, {}
-            for name, model in variants(options.imagenet):
-                if options.only and name not in options.only:
-                    continue
-                models[name] = pathlib.Path(folder) / f"{name}.tflite"
-                parameters[name] = model.count_params()
-                export(model, models[name])
-                if not loads(models[name]):
-                    print(f"{name}: LiteRT refuses a scale of its untrained decoder")
-                    del models[name]
-            rows = frontier_measure.measure_models(models, options.rounds)
-    except ValueError as error:
-        print(f"frontier_designs.py: {error}", file=sys.stderr)
-        return 2
-    for row in rows:
-        row["parameters"] = parameters[row["network"]]
-    with options.out.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with tempfile.TemporaryDirectory() as folder:
+        models, parameters = {}, {}
+        for name, model in variants(options.imagenet):
+            models[name] = pathlib.Path(folder) / f"{name}.tflite"
+            parameters[name] = model.count_params()
+            export(model, models[name])
+            if not loads(models[name]):
+                print(f"{name}: LiteRT refuses a scale of its untrained decoder")
+                del models[name]
+        rows = measure.measure_models(models, options.rounds)
+    write_rows(
+        options.out, [row | {"parameters": parameters[row["network"]]} for row in rows]
+    )
     for row in rows:
         if row["threads"] == 1:
             print(f"{row['network']:<22} {row['latency_ms']:6.2f} ms {row['bytes']:>9}")
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command("frontier designs", __doc__, Options, run)

@@ -6,10 +6,10 @@ import pathlib
 import sys
 
 import keras
-from frontier_measure import count_file_macs, read_model
-from frontier_networks import BUNDLED, NETWORKS, find
-from frontier_results import read_csv
 
+from benchmarks.frontier.measure import count_file_macs, read_model
+from benchmarks.frontier.networks import BUNDLED, NETWORKS, find
+from benchmarks.frontier.results import read_csv
 from covseg_tf.data import (
     load_sample,
     make_dataset,
@@ -61,8 +61,8 @@ class Run:
         unknown = [name for name in self.networks if name not in NETWORKS]
         if unknown or not self.networks:
             raise ValueError(
-                f"--networks must be among {','.join(NETWORKS)}. Received: "
-                f"{','.join(unknown) or 'none'}"
+                f"--networks must be among {' '.join(NETWORKS)}. Received: "
+                f"{' '.join(unknown) or 'none'}"
             )
         if min(self.epochs) < 1 or self.seed < 0:
             raise ValueError(

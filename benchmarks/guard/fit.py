@@ -1,10 +1,8 @@
 """Draws the pictures the guard is fitted on and fits its weights; NumPy alone."""
 
-import guard_changes as changes
-import guard_drawings as drawings
-import guard_sources as sources
 import numpy as np
 
+from benchmarks.guard import changes, drawings, sources
 from covseg_tf.edge import draw_phantom, guard
 
 # Pictures drawn per kind.

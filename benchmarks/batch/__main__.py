@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Images per second of `export/beam_triage.py` against a plain loop.
 
-    python benchmarks/beam_throughput.py [--images 2000] [--repeats 3] \\
+    python -m benchmarks.batch [--images 2000] [--repeats 3] \\
         [--out docs/results/batch.json]
 
 Draws 100 phantoms (512 px, PNG) and copies them, then scores them with a plain loop,
@@ -12,11 +11,10 @@ depend on what else runs on the machine, images per second do: the load is noted
 Prints the table of docs/results/batch.md. Needs Linux. Time: 5 to 15 minutes.
 """
 
-import argparse
+import dataclasses
 import json
 import os
 import pathlib
-import platform
 import shutil
 import statistics
 import subprocess
@@ -26,9 +24,11 @@ import time
 
 import cv2
 
+from benchmarks.machine import cpu_name
 from covseg_tf.edge import Segmenter, draw_phantom
+from covseg_tf.options import command, option
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "export" / "beam_triage.py"
+SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "export" / "beam_triage.py"
 FEW = 20
 # Drawing one takes longer than scoring it; more are copies under other names.
 DRAWN = 100
@@ -92,7 +92,7 @@ def measure(arm, manifest, folder, model):
     """Runs one arm; returns its wall and CPU seconds, workers' included."""
     out = pathlib.Path(tempfile.mkdtemp(dir=folder)) / "rows"
     if arm == "plain loop":
-        words = [__file__, "--loop", manifest, "--out", out]
+        words = ["-m", "benchmarks.batch", "--loop", manifest, "--out", out]
     else:
         words = [SCRIPT, "--manifest", manifest, "--out", out, *ARMS[arm]]
     command = [sys.executable, *map(str, words), "--model", model]
@@ -111,7 +111,7 @@ def measure(arm, manifest, folder, model):
     return wall, usage.ru_utime + usage.ru_stime
 
 
-def run(options):
+def measure_all(options):
     """Measures all arms by turns; returns the figures."""
     times = {arm: {"all": [], "few": []} for arm in ARMS}
     loads = []
@@ -129,7 +129,7 @@ def run(options):
         "images": options.images,
         "repeats": options.repeats,
         "model": options.model,
-        "machine": f"{cpu_name()}, {os.cpu_count()} cores",
+        "machine": cpu_name(),
         "load": [round(min(loads), 1), round(max(loads), 1)],
         "arms": {arm: summarize(each, options.images) for arm, each in times.items()},
     }
@@ -149,14 +149,6 @@ def summarize(times, images):
         "cpu_ms_per_image": round(1000 * statistics.median(cpu) / net, 2),
         "start_seconds": round(statistics.median(t[0] for t in times["few"]), 1),
     }
-
-
-def cpu_name():
-    """Returns the processor's name."""
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def table(figures):
@@ -180,28 +172,31 @@ def core_hours(figures, images=MANY):
     return row["cpu_ms_per_image"] * images / 1000 / 3600
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=2000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--model", default="xray")
-    parser.add_argument("--out", help="JSON file for the figures")
-    parser.add_argument("--loop", metavar="MANIFEST", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    images: int = option("phantoms to score", 2000)
+    repeats: int = option("of every arm", 3)
+    model: str = option("bundled model, or a bundle", "xray")
+    out: pathlib.Path | None = option("JSON file for the figures", None)
+    loop: str | None = option("a manifest: score it by the plain loop alone", None)
+
+    def __post_init__(self):
+        if self.images <= FEW or self.repeats < 1:
+            raise ValueError(f"--images above {FEW} and --repeats above 0, please.")
+
+
+def run(options):
     if options.loop:
         plain_loop(options.loop, options.out, options.model)
-        return 0
-    if options.images <= FEW or options.repeats < 1:
-        print(f"beam_throughput.py: --images above {FEW}, please.", file=sys.stderr)
-        return 2
-    figures = run(options)
+        return
+    figures = measure_all(options)
     print(table(figures))
     print(f"{MANY:,} images: {core_hours(figures):.0f} core hours")
     if options.out:
-        text = json.dumps(figures, indent=2) + "\n"
-        pathlib.Path(options.out).write_text(text, "utf-8")
-    return 0
+        options.out.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
 
+
+main = command("batch", __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

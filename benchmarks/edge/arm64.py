@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Run a bundle under an emulated ARM CPU and compare it with this machine, bit by bit.
 
-    python benchmarks/arm64.py --work FOLDER [--model xray_small xray_nano]
+    python -m benchmarks.edge arm64 --work FOLDER [--model xray_small xray_nano]
         [--images 8] [--data DIR --split Val]
 
 For an x86-64 Debian or Ubuntu with `qemu-user-static` and `debootstrap` installed, as
@@ -14,8 +13,7 @@ pixel differs. It says nothing of speed.
 Time: 40 seconds to build, then 10 seconds a run.
 """
 
-import argparse
-import os
+import dataclasses
 import pathlib
 import shutil
 import subprocess
@@ -25,6 +23,7 @@ import zipfile
 import numpy as np
 
 from covseg_tf.edge import Segmenter, draw_phantom
+from covseg_tf.options import command, option
 
 PACKAGES = "python3.11,python3.11-minimal,libpython3.11-stdlib,libstdc++6,zlib1g"
 WHEELS = ("ai-edge-litert==2.3.0", "numpy", "opencv-python-headless")
@@ -88,7 +87,7 @@ def call(*words):
 
 
 def run_on_arm(root, model, images, out):
-    package = pathlib.Path(__file__).resolve().parents[1]
+    package = pathlib.Path(__file__).resolve().parents[2]
     call(
         *("qemu-aarch64-static", "-cpu", "cortex-a72", "-L", root),
         *("-E", f"PYTHONPATH={root / 'site'}:{package}"),
@@ -145,31 +144,24 @@ def measure(options, root, model):
     return compare(here, there), dice
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", required=True, type=pathlib.Path)
-    parser.add_argument(
-        "--model",
-        nargs="+",
-        default=["xray_small"],
-        help="bundled, or a bundle's folder (default: xray_small)",
-    )
-    parser.add_argument("--images", type=int, default=8)
-    parser.add_argument("--data", help="folder of images and masks")
-    parser.add_argument("--split", help="which split of it (default: all)")
-    options = parser.parse_args(arguments)
-    try:
-        if options.images < 1:
-            raise ValueError(f"--images must be at least 1. Received: {options.images}")
-        if not os.path.isdir(options.work):
-            raise ValueError(f"{options.work}: no such folder; make it first.")
-        root = build(options.work.resolve())
-        differs = [
-            report(model, *measure(options, root, model)) for model in options.model
-        ]
-    except ValueError as error:
-        print(f"arm64.py: {error}", file=sys.stderr)
-        return 2
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    work: pathlib.Path = option("folder for the ARM system, made by you")
+    model: tuple[str, ...] = option("bundled, or bundles' folders", ("xray_small",))
+    images: int = option("prepared images", 8)
+    data: str | None = option("folder of images and masks", None)
+    split: str | None = option("which split of it; without it all", None)
+
+    def __post_init__(self):
+        if self.images < 1:
+            raise ValueError(f"--images must be at least 1. Received: {self.images}")
+
+
+def run(options):
+    if not options.work.is_dir():
+        raise ValueError(f"{options.work}: no such folder; make it first.")
+    root = build(options.work.resolve())
+    differs = [report(m, *measure(options, root, m)) for m in options.model]
     return int(any(differs))
 
 
@@ -184,5 +176,4 @@ def report(model, found, dice):
     return any(largest for _, largest in found.values())
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command("edge arm64", __doc__, Options, run)

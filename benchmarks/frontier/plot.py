@@ -3,7 +3,8 @@
 import pathlib
 
 import matplotlib
-from frontier_results import Results, frontier
+
+from benchmarks.frontier.results import Results, frontier
 
 matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
