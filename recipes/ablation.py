@@ -34,7 +34,6 @@ import sys
 import keras
 
 from covseg_tf.data import (
-    make_dataset,
     read_covid_qu_ex,
     read_manifest,
     read_parts,
@@ -45,14 +44,7 @@ from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import evaluate_with_curve, summarize_rows, write_rows
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 from covseg_tf.options import command, option
-from covseg_tf.training import (
-    TrainingOptions,
-    compile_segmenter,
-    fit_segmenter,
-    resume_epoch,
-    set_up,
-    warmup_cosine,
-)
+from covseg_tf.training import TrainingOptions, set_up, train_segmenter
 
 ROWS = {
     "baseline": {"attention": "self", "lung_supervision": False},
@@ -125,46 +117,28 @@ def build(row, side, stage):
     return DualFlowSegmenter(encoder, (48, 32, 16), **arguments)
 
 
-def train(options, row, seed, train_samples, validation_samples, folder):
+def train(options, row, samples, folder):
     sides = (64, 96) if options.quick else (128, 256)
-    rates = (options.learning_rate, options.learning_rate / 3)
-    checkpoint = None
-    for number, (side, epochs, rate) in enumerate(
-        zip(sides, (options.epochs, options.fine_epochs), rates, strict=True), start=1
+    stages = (
+        (options.epochs, options.learning_rate),
+        (options.fine_epochs, options.learning_rate / 3),
+    )
+    model = None
+    for number, (side, (epochs, rate)) in enumerate(
+        zip(sides, stages, strict=True), start=1
     ):
-        run_dir, spec = folder / f"stage_{number}", PreprocessingSpec(side, side)
-        training = make_dataset(
-            train_samples,
-            spec,
-            options.batch_size,
-            training=True,
-            seed=seed,
-            first_epoch=resume_epoch(run_dir),
-        )
-        model = build(row, side, number)
-        if checkpoint is not None:
-            before = build(row, side, number - 1)
-            before.load_weights(checkpoint)
+        before, model = model, build(row, side, number)
+        if before is not None:
             for layer in model.layers:  # by name: a variant may join them otherwise
                 layer.set_weights(before.get_layer(layer.name).get_weights())
-        steps = epochs * (len(train_samples) // options.batch_size)
-        compile_segmenter(
-            model,
-            warmup_cosine(rate, steps),
-            weight_decay=0.01,
-            jit_compile=options.jit_compile or "auto",
+        of_stage = dataclasses.replace(
+            options,
+            out=folder / f"stage_{number}",
+            epochs=epochs,
+            learning_rate=rate,
         )
-        checkpoint = fit_segmenter(
-            model,
-            training,
-            make_dataset(validation_samples, spec, options.batch_size),
-            run_dir,
-            epochs,
-            MONITOR,
-            patience=options.patience or None,
-            verbose=2,
-        )
-    model.load_weights(checkpoint)
+        spec = PreprocessingSpec(side, side)
+        train_segmenter(model, of_stage, spec, samples)
     return model, spec
 
 
@@ -218,16 +192,17 @@ def check_options(options):
 
 def run_one(options, row, seed, parts, tests, folder):
     keras.backend.clear_session()
-    set_up(dataclasses.replace(options, seed=seed))
-    model, spec = train(options, row, seed, *parts, folder)
+    options = dataclasses.replace(options, seed=seed)
+    set_up(options)
+    model, spec = train(options, row, parts, folder)
     logs = [read_csv(folder / f"stage_{n}" / "log.csv") for n in (1, 2)]
     facts = {
         "modality": options.modality,
         "row": row,
         "seed": seed,
         "parameters": model.count_params(),
-        "train_images": len(parts[0]),
-        "validation_images": len(parts[1]),
+        "train_images": len(parts["train"]),
+        "validation_images": len(parts["validation"]),
         "epochs": f"{options.epochs}+{options.fine_epochs}",
         "seconds": round(sum(float(r["seconds"]) for r in logs[0] + logs[1])),
         "val_infection_dice": max(float(r[MONITOR]) for r in logs[1]),
@@ -249,7 +224,7 @@ def run(options):
         for row in options.networks:
             folder = options.out / f"{options.modality}_{row}_seed{seed}"
             if not (folder / "runs.csv").is_file():
-                parts = (training, validation)
+                parts = {"train": training, "validation": validation}
                 done = run_one(options, row, seed, parts, tests, folder)
                 write_rows(folder / "runs.csv", done)
 

@@ -1,10 +1,10 @@
 """The ablation's per-image scores, read back and compared in pairs."""
 
-import csv
 import functools
 
 import numpy as np
 
+from benchmarks.tables import read_csv
 from covseg_tf.evaluation.intervals import paired_bootstrap
 
 NETWORKS = {
@@ -65,17 +65,6 @@ class Run:
         if "lung_dice" in self.rows[0]:
             lung = self.scores("lung_dice", "all_images").mean()
         return (*means, np.mean(curve), np.max(curve), lung)
-
-
-def read_csv(path):
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}.") from None
-    if not rows:
-        raise ValueError(f"{path}: has no row.")
-    return rows
 
 
 def read_runs(folder, names=NETWORKS):

@@ -17,18 +17,14 @@ are what is committed to docs/results/frontier; `measure` adds latency.csv there
 
     python -m benchmarks.frontier report MODEL --data DIR --external DIR2 --choose \\
         --out FOLDER
-    python -m benchmarks.frontier designs --out designs.csv
 
-`report` measures what a model card states, `designs` what each choice in the
-network costs; `--help` after either says more.
+`report` measures what a model card states; `--help` after it says more.
 
 Needs `pip install ".[tf,hub,docs]"`. `train --quick` is a run of about a minute
 for each network.
 """
 
 import dataclasses
-import functools
-import importlib
 import pathlib
 import sys
 
@@ -134,8 +130,10 @@ def run_table(options):
     print(page)
 
 
-def _run(module, words):
-    return importlib.import_module(f"benchmarks.frontier.{module}").main(words)
+def run_report(words):
+    from benchmarks.frontier.report import main
+
+    return main(words)
 
 
 main = group(
@@ -146,8 +144,7 @@ main = group(
         "score": command("frontier score", __doc__, ScoreOptions, run_score),
         "measure": command("frontier measure", __doc__, MeasureOptions, run_measure),
         "table": command("frontier table", __doc__, TableOptions, run_table),
-        "report": functools.partial(_run, "report"),
-        "designs": functools.partial(_run, "designs"),
+        "report": run_report,
     },
 )
 

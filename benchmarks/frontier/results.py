@@ -1,8 +1,9 @@
 """The frontier's CSV files, read back: what the table and the plot are made of."""
 
-import csv
 import dataclasses
 import pathlib
+
+from benchmarks.tables import read_csv
 
 FLOWS = ("lung", "infection")
 PROTOCOLS = ("lesions", "all_images")
@@ -103,22 +104,6 @@ def read_results(folder: pathlib.Path) -> Results:
         )
     lesions = [int(image["infection_mask_pixels"]) > 0 for image in images]
     return Results(entries, lesions, speed[0]["cpu"] if speed else "")
-
-
-def read_csv(path: pathlib.Path) -> list[dict]:
-    """Returns the lines of a CSV file as dicts of strings.
-
-    Raises:
-        ValueError: If it cannot be read or has no line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = list(csv.DictReader(stream))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}.") from None
-    if not rows:
-        raise ValueError(f"{path}: has no row.")
-    return rows
 
 
 def frontier(entries: list[Entry], protocol: str) -> list[Entry]:

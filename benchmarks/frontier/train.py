@@ -9,7 +9,7 @@ import keras
 
 from benchmarks.frontier.measure import count_file_macs, read_model
 from benchmarks.frontier.networks import BUNDLED, NETWORKS, find
-from benchmarks.frontier.results import read_csv
+from benchmarks.tables import read_csv
 from covseg_tf.data import (
     load_sample,
     make_dataset,
