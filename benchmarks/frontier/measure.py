@@ -1,5 +1,6 @@
 """Speed, memory and arithmetic of TFLite files, and this CPU's int8 peak."""
 
+import dataclasses
 import pathlib
 import statistics
 import tempfile
@@ -7,10 +8,14 @@ import tempfile
 import keras
 import numpy as np
 
+from benchmarks.frontier.networks import pairs
+from benchmarks.machine import cpu_name
 from covseg_tf.deploy import measure_artifact
 from covseg_tf.deploy.tflite import convert_network
 from covseg_tf.deploy.tflite_file import read_schema
 from covseg_tf.edge import load_bundle
+from covseg_tf.evaluation import write_rows
+from covseg_tf.options import command, option
 
 THREADS = (1, 2)
 # Sides and channels of the pointwise convolutions that may reach the peak: much
@@ -170,3 +175,24 @@ def _row(name, size, measured, speed, peak):
         "delegated": first.delegated,
         "partitions": first.partitions,
     }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    models: tuple[str, ...] = option("files or bundles", metavar="NAME=PATH")
+    out: pathlib.Path = option("latency.csv")
+    rounds: int = option("through all models", 7)
+    runs: int = option("inferences in a round", 30)
+
+
+def run(options):
+    models = pairs(options.models)
+    if options.out.exists():
+        raise ValueError(f"{options.out}: already there; give another --out.")
+    rows = measure_models(models, options.rounds, options.runs)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    write_rows(options.out, [row | {"cpu": cpu_name()} for row in rows])
+    print(options.out)
+
+
+main = command("frontier measure", __doc__, Options, run)

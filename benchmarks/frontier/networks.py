@@ -111,3 +111,18 @@ def find(name: str) -> Network:
             f"with {BUNDLED} after it for a bundle that ships."
         )
     return NETWORKS[known]
+
+
+def pairs(words) -> dict[str, str]:
+    """Returns the dict of NAME=PATH words; every name is that of a network."""
+    models: dict[str, str] = {}
+    for word in words:
+        name, equals, path = word.partition("=")
+        if not (name and equals and path) or name in models:
+            raise ValueError(
+                f"--models takes NAME=PATH words, each name once. Received: {word!r}"
+            )
+        models[name] = path
+    for name in models:
+        find(name)
+    return models

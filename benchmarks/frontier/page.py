@@ -1,10 +1,15 @@
 """The frontier's page: tables between two markers, the words around them stay."""
 
+import dataclasses
 import functools
 import pathlib
 
-from benchmarks.frontier.results import THREADS, Entry, Results, frontier
-from covseg_tf.evaluation.intervals import paired_bootstrap
+from benchmarks.frontier.plot import draw
+from benchmarks.frontier.results import THREADS, Entry, Results, frontier, read_results
+from covseg_tf.evaluation import paired_bootstrap
+from covseg_tf.options import command, option
+
+RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results" / "frontier"
 
 BEGIN = "<!-- Between these markers `python -m benchmarks.frontier table` writes. -->"
 END = "<!-- End of what `python -m benchmarks.frontier table` writes. -->"
@@ -186,3 +191,19 @@ def _count(number):
     if number < 1e6:
         return f"{number / 1e3:.0f} k"
     return f"{number / 1e6:.2f} M" if number < 1e9 else f"{number / 1e9:.2f} G"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    results: pathlib.Path = option("folder of the CSV files", RESULTS)
+
+
+def run(options):
+    results = read_results(options.results)
+    page = options.results.with_suffix(".md")
+    write_page(page, results)
+    draw(results, options.results.with_suffix(".svg"))
+    print(page)
+
+
+main = command("frontier table", __doc__, Options, run)

@@ -8,7 +8,7 @@ import sys
 import keras
 
 from benchmarks.frontier.measure import count_file_macs, read_model
-from benchmarks.frontier.networks import BUNDLED, NETWORKS, find
+from benchmarks.frontier.networks import BUNDLED, NETWORKS, find, pairs
 from benchmarks.tables import read_csv
 from covseg_tf.data import (
     load_sample,
@@ -24,8 +24,8 @@ from covseg_tf.deploy import (
     tflite_predictor,
 )
 from covseg_tf.edge import PreprocessingSpec
-from covseg_tf.evaluation import evaluate, write_rows
-from covseg_tf.evaluation.scores import summarize
+from covseg_tf.evaluation import evaluate, summarize, write_rows
+from covseg_tf.options import command, option
 from covseg_tf.training import (
     compile_segmenter,
     fit_segmenter,
@@ -45,17 +45,22 @@ TEST_SPLIT = "Val"
 FLOWS = ("lung", "infection")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """What the user asked of `frontier.py train`."""
+    data: pathlib.Path = option("COVID-QU-Ex")
+    out: pathlib.Path = option("folder of the run")
+    networks: tuple[str, ...] = option("which", tuple(NETWORKS))
+    epochs_128: int | None = option("at 128x128; without it 30", None)
+    epochs_256: int | None = option("at 256x256; without it 10", None)
+    imagenet: pathlib.Path | None = option("EfficientNet-Lite0's .pth file", None)
+    seed: int = option("of weights, order and augmentation", 0)
+    quick: bool = option("a minute for each network: few films, one epoch", False)
 
-    data: pathlib.Path
-    out: pathlib.Path
-    networks: tuple[str, ...]
-    epochs: tuple[int, int]  # of either stage
-    imagenet: pathlib.Path | None = None
-    seed: int = 0
-    quick: bool = False
+    @property
+    def epochs(self):
+        given = (self.epochs_128, self.epochs_256)
+        defaults = (1, 1) if self.quick else (30, 10)
+        return [d if e is None else e for e, d in zip(given, defaults, strict=True)]
 
     def __post_init__(self):
         unknown = [name for name in self.networks if name not in NETWORKS]
@@ -79,8 +84,8 @@ class Run:
             raise ValueError(f"{self.imagenet}: no such file; mend --imagenet.")
 
 
-def run_training(run: Run) -> list[str]:
-    """Trains what is not trained yet; returns what failed, in words."""
+def run_training(run):
+    """Trains what is not trained yet; returns 1 if a network failed, else 0."""
     training = read_covid_qu_ex(run.data, "Train")
     test = read_covid_qu_ex(run.data, TEST_SPLIT)
     _check_options(run)
@@ -101,21 +106,22 @@ def run_training(run: Run) -> list[str]:
             failed.append(f"{name}: {error}")
             print(failed[-1], file=sys.stderr, flush=True)
     gather(run.out)
-    return failed
+    return int(bool(failed))
 
 
-def run_scoring(data: pathlib.Path, out: pathlib.Path, models: dict[str, str]) -> None:
-    """Scores the files of networks that were trained elsewhere, as they ship.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    data: pathlib.Path = option("COVID-QU-Ex")
+    out: pathlib.Path = option("folder of the run; NAME_bundled receives the scores")
+    models: tuple[str, ...] = option("bundles", metavar="NAME=PATH")
 
-    Args:
-        data: The data set's folder.
-        out: The run's folder; `out/NAME_bundled` receives the scores.
-        models: Dict from name to a `.tflite` file, a bundle or a bundled model.
-    """
-    samples = read_covid_qu_ex(data, TEST_SPLIT)
-    known = {key: find(key) for key in models}  # refuses before the minutes of work
-    for key, network in known.items():
-        name = key.removesuffix(BUNDLED) + BUNDLED
+
+def run_scoring(options):
+    """Scores the files of networks that were trained elsewhere, as they ship."""
+    out, models = options.out, pairs(options.models)
+    samples = read_covid_qu_ex(options.data, TEST_SPLIT)
+    for key in models:
+        network, name = find(key), key.removesuffix(BUNDLED) + BUNDLED
         predict = load_predictor(models[key])
         rows = evaluate(predict, samples, predict.spec, predict.threshold)
         folder = out / name
@@ -285,7 +291,7 @@ def _thin(samples, count=24):
 
 def _check_options(run):
     """One folder holds runs of one budget: what is done there is kept as it is."""
-    given = {"epochs": list(run.epochs), "seed": run.seed, "quick": run.quick}
+    given = {"epochs": run.epochs, "seed": run.seed, "quick": run.quick}
     path = run.out / "options.json"
     if not path.is_file():
         _write_json(path, given)
@@ -301,3 +307,7 @@ def _check_options(run):
 def _write_json(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+main = command("frontier train", __doc__, Run, run_training)
+score = command("frontier score", __doc__, ScoreOptions, run_scoring)
