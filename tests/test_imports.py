@@ -15,7 +15,7 @@ INSIDE = {
     "losses": {"losses"},
     "metrics": {"metrics"},
     "models": {"models", "layers", "losses", "metrics"},
-    "data": {"data", "edge"},
+    "data": {"data", "edge", "losses"},
     "training": {"training", "models", "layers", "losses", "metrics", "data", "edge"},
     "deploy": {"deploy", "models", "layers", "losses", "metrics", "data", "edge"},
     "serving": {"serving", "edge"},

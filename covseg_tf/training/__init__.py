@@ -44,6 +44,7 @@ from covseg_tf.training.presence import (
     set_infection_threshold,
     shift_presence,
 )
+from covseg_tf.training.pseudo_labels import draw_pseudo_lungs
 from covseg_tf.training.reliability import (
     ReliabilityCurve,
     area_under_roc,
@@ -76,6 +77,7 @@ __all__ = [
     "compile_segmenter",
     "describe_errors",
     "draw_panel",
+    "draw_pseudo_lungs",
     "evaluate",
     "evaluate_with_curve",
     "expected_calibration_error",
