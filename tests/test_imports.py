@@ -15,7 +15,7 @@ INSIDE = {
     "losses": {"losses"},
     "metrics": {"metrics"},
     "models": {"models", "layers", "losses", "metrics"},
-    "data": {"data", "edge"},
+    "data": {"data", "edge", "losses"},
     "evaluation": {"evaluation", "data", "edge"},
     "training": {"training", "models", "losses", "metrics", "data", "edge", "options"},
     "deploy": {

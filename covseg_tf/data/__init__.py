@@ -10,13 +10,16 @@ from covseg_tf.data.data_report import DataReport
 from covseg_tf.data.dicom import read_dicom_xray
 from covseg_tf.data.manifest import read_manifest
 from covseg_tf.data.phantom_data import write_phantom_data
+from covseg_tf.data.photograph import photograph_augmentation
 from covseg_tf.data.read_samples import list_splits, read_parts, read_samples
 from covseg_tf.data.sample import Sample, load_sample, split_samples
+from covseg_tf.data.source_blind import source_blind_augmentation
 from covseg_tf.data.window import window_hounsfield
 
 # Read on demand, so that `covseg data check` needs no TensorFlow.
 _WITH_TENSORFLOW = {
     "chest_augmentation": "covseg_tf.data.augmentation",
+    "film_augmentation": "covseg_tf.data.pipeline",
     "keras_cv_augmentation": "covseg_tf.data.keras_cv_layers",
     "make_dataset": "covseg_tf.data.pipeline",
     "strong_chest_augmentation": "covseg_tf.data.augmentation",
@@ -28,16 +31,19 @@ __all__ = [
     "check_data",
     "chest_augmentation",
     "draw_contact_sheet",
+    "film_augmentation",
     "keras_cv_augmentation",
     "list_splits",
     "load_sample",
     "make_dataset",
+    "photograph_augmentation",
     "read_covid_qu_ex",
     "read_ct_volumes",
     "read_dicom_xray",
     "read_manifest",
     "read_parts",
     "read_samples",
+    "source_blind_augmentation",
     "split_samples",
     "strong_chest_augmentation",
     "window_hounsfield",

@@ -54,7 +54,9 @@ def find_covid_qu_ex(
             faults += [f"{mask}: missing, the mask of {image}." for mask in missing]
             if not missing:
                 name = f"{split}/{finding}/{image.stem}"
-                samples.append(Sample(name, image, lung, infection, finding))
+                samples.append(
+                    Sample(name, image, lung, infection, finding, source="COVID-QU-Ex")
+                )
     if not samples and not faults:
         faults.append(
             f"{folder}: no image in {', '.join(f'{f}/images' for f in _FINDINGS)}."

@@ -16,11 +16,15 @@ _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm")
 def read_manifest(root: str | pathlib.Path, split: str | None = None) -> list[Sample]:
     """Lists the images that `manifest.csv` names.
 
-    The folder holds `manifest.csv` and `images/NAME`, `lung_masks/NAME.png`,
-    `infection_masks/NAME.png`. The manifest has a column `name`, and may have
-    `split`, `patient` and `finding`; other columns are ignored. A name without
+    The folder holds `manifest.csv` and `images/NAME`, and may hold
+    `lung_masks/NAME.png` and `infection_masks/NAME.png`. The manifest has a column
+    `name`, and may have `split`, `patient`, `finding` and `source`, readers'
+    extents of each lung, 0 to 4, `geo_right_1`, `geo_left_1`, `geo_right_2`,
+    `geo_left_2` (their mean is taken), and `lung_mask_by`, which is empty where
+    nobody drew the lungs; other columns are ignored. A name without
     a suffix means `NAME.png`, or `NAME.dcm` (an X-ray) where there is no such
-    PNG; masks are PNG in either case.
+    PNG; masks are PNG in either case. Without a folder of masks no image has one;
+    with it, every image must.
 
     Args:
         root: The folder.
@@ -68,16 +72,38 @@ def find_manifest(
         seen.add(name)
         paths = [
             _existing(root / "images", [name + suffix for suffix in _SUFFIXES]),
-            *(
-                _existing(root / f, [f"{name}.png", f"{_without_suffix(name)}.png"])
-                for f in ("lung_masks", "infection_masks")
-            ),
+            _mask(root / "lung_masks", name, row.get("lung_mask_by")),
+            _mask(root / "infection_masks", name),
         ]
-        missing = [path for path in paths if not path.is_file()]
+        missing = [path for path in paths if path and not path.is_file()]
         faults += [f"{path}: missing; the manifest names {name!r}." for path in missing]
         if not missing:
-            members.append(_sample(row, *paths))
+            members.append(_sample(row, root, *paths))
     return by_split, faults
+
+
+def _mask(folder, name, drawn_by=None):
+    if drawn_by == "" or not folder.is_dir():
+        return None
+    return _existing(folder, [f"{name}.png", f"{_without_suffix(name)}.png"])
+
+
+def _extents(row, path):
+    """Mean of the readers, right and left; `None` without a score."""
+    sides = []
+    for side in ("right", "left"):
+        texts = [row.get(f"geo_{side}_{reader}") or "" for reader in (1, 2)]
+        try:
+            scores = [float(text) for text in texts if text]
+        except ValueError:
+            scores = [-1.0]
+        if not all(0 <= score <= 4 for score in scores):
+            raise ValueError(
+                f"{path}: an extent of one lung is a number from 0 to 4. Received "
+                f"for {row['name']!r}: {', '.join(texts)}"
+            )
+        sides.append(sum(scores) / len(scores) if scores else None)
+    return None if sides == [None, None] else tuple(sides)
 
 
 def _without_suffix(name):
@@ -86,7 +112,7 @@ def _without_suffix(name):
     return path.stem if path.suffix.lower() in _IMAGE_SUFFIXES else name
 
 
-def _sample(row, image, lung_mask, infection_mask):
+def _sample(row, root, image, lung_mask, infection_mask):
     return Sample(
         row["name"],
         image,
@@ -95,6 +121,8 @@ def _sample(row, image, lung_mask, infection_mask):
         row.get("finding") or "unknown",
         row.get("patient") or None,
         spacing=_spacing_of(image),
+        source=row.get("source") or root.resolve().name,
+        extents=_extents(row, root / _FILE),
     )
 
 

@@ -44,7 +44,7 @@ def load_mask(
         sample: What to read.
         kind: `"lung"` or `"infection"`.
         shape: `(rows, columns)` of the image; `None` (default) leaves the size
-            unchecked.
+            unchecked. Needed for a mask that the sample does not have.
 
     Returns:
         uint8 `(rows, columns)` of 0 and 1.
@@ -54,6 +54,10 @@ def load_mask(
             holds other values than 0 and 255 (or 0 and 1).
     """
     path = sample.lung_mask if kind == "lung" else sample.infection_mask
+    if path is None and shape is not None:
+        return np.zeros(shape, np.uint8)
+    if path is None:
+        raise ValueError(f"{sample.image}: has no {kind} mask.")
     if not path.is_file():
         raise ValueError(f"{path}: missing, the {kind} mask of {sample.image}.")
     if is_volume(path):

@@ -18,7 +18,8 @@ class Sample:
         name: Unique name within its data set.
         image: Path of the image: PNG or another format that OpenCV reads, a
             DICOM X-ray, or a CT volume as NIfTI.
-        lung_mask: Path of the lung mask; of a volume, if the image is one.
+        lung_mask: Path of the lung mask; of a volume, if the image is one. `None`
+            where nobody drew one: then it is not learnt from.
         infection_mask: Path of the infection mask, likewise.
         finding: What the data set says of it, for example `"COVID-19"`.
         patient: Who it was taken of; `split_samples` keeps a patient's images
@@ -31,18 +32,33 @@ class Sample:
             (default) for all above 0.
         window: `(level, width)` in HU through which a CT slice is seen;
             `None` (default) for the lung window, see `window_hounsfield`.
+        source: Which data set or hospital it comes from; `""` (default) where that
+            is not known. `source_blind_augmentation` swaps what sources differ in.
+        infection_free: Whether it is known to show no infection: an empty mask
+            stands in for `infection_mask`. Defaults to `False`.
+        extents: Readers' mean extent of the patient's right and left lung, each in
+            `[0, 4]` or `None`; `None` (default) where no lung was scored.
+        least_share: Lowest share of both lungs together that must be involved: what
+            a finding without outline or score says. `None` (default) for nothing.
+        weights: What it counts in the lung's and the infection's loss, each at
+            least 0. Defaults to `(1, 1)`.
     """
 
     name: str
     image: pathlib.Path
-    lung_mask: pathlib.Path
-    infection_mask: pathlib.Path
+    lung_mask: pathlib.Path | None
+    infection_mask: pathlib.Path | None
     finding: str
     patient: str | None = None
     slice_index: int | None = None
     spacing: tuple[float, float] | None = None
     infection_labels: tuple[int, ...] | None = None
     window: tuple[float, float] | None = None
+    source: str = ""
+    infection_free: bool = False
+    extents: tuple[float | None, float | None] | None = None
+    least_share: float | None = None
+    weights: tuple[float, float] = (1.0, 1.0)
 
 
 def load_sample(
@@ -56,7 +72,8 @@ def load_sample(
 
     Returns:
         `(image, lung, infection)`: uint8 grey pixels and two uint8 masks of 0
-        and 1, each `(height, width)`.
+        and 1, each `(height, width)`. A mask that the sample does not have is
+        empty.
 
     Raises:
         ValueError: If a file is missing or cannot be read, or a mask has

@@ -1,5 +1,12 @@
 """How good a network is, in numbers: NumPy and OpenCV, whatever gave the maps."""
 
+from covseg_tf.evaluation.agreement import (
+    Estimate,
+    bootstrap,
+    mean_error,
+    pearson,
+    spearman,
+)
 from covseg_tf.evaluation.error_regions import describe_errors, lung_regions
 from covseg_tf.evaluation.f_measure import (
     adaptive_f_measure,
@@ -43,6 +50,7 @@ from covseg_tf.evaluation.scored_set import ScoredSet, score_set
 from covseg_tf.evaluation.scores import image_scores, summarize
 
 __all__ = [
+    "Estimate",
     "LevelCounts",
     "OperatingGrid",
     "OperatingPoint",
@@ -51,6 +59,7 @@ __all__ = [
     "ScoredSet",
     "adaptive_f_measure",
     "area_under_roc",
+    "bootstrap",
     "brier_score",
     "calibration_summary",
     "choose_operating_point",
@@ -64,9 +73,11 @@ __all__ = [
     "lung_regions",
     "mark_errors",
     "maximum_calibration_error",
+    "mean_error",
     "operating_grid",
     "operating_points",
     "paired_bootstrap",
+    "pearson",
     "pick_cases",
     "presence_operating_points",
     "reliability_curve",
@@ -74,6 +85,7 @@ __all__ = [
     "score_images",
     "score_run",
     "score_set",
+    "spearman",
     "summarize",
     "summarize_f_measure",
     "summarize_failures",

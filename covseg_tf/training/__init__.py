@@ -16,6 +16,7 @@ from covseg_tf.training.presence import (
     set_infection_threshold,
     shift_presence,
 )
+from covseg_tf.training.pseudo_labels import draw_pseudo_lungs
 from covseg_tf.training.setup import float32_copy, set_up, warmup_cosine
 from covseg_tf.training.single_run import train_segmenter
 from covseg_tf.training.transfer import freeze_encoder, transfer_weights
@@ -26,6 +27,7 @@ __all__ = [
     "TrainingOptions",
     "average_checkpoints",
     "compile_segmenter",
+    "draw_pseudo_lungs",
     "fit_segmenter",
     "float32_copy",
     "freeze_encoder",

@@ -1,0 +1,118 @@
+"""How far numbers agree with what readers gave: correlation, error, detection."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Estimate(NamedTuple):
+    """A figure with its interval.
+
+    Attributes:
+        value: The figure on all images.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        images: Number of images.
+    """
+
+    value: float
+    low: float
+    high: float
+    images: int
+
+
+def pearson(given: Sequence[float], wanted: Sequence[float]) -> float:
+    """Returns the linear correlation, in `[-1, 1]`; NaN where one is constant."""
+    given, wanted = _pair(given, wanted)
+    if given.std() == 0 or wanted.std() == 0:
+        return float("nan")
+    return float(np.corrcoef(given, wanted)[0, 1])
+
+
+def spearman(given: Sequence[float], wanted: Sequence[float]) -> float:
+    """Returns the correlation of the ranks, in `[-1, 1]`; equals share a rank."""
+    return pearson(*map(_ranks, _pair(given, wanted)))
+
+
+def mean_error(given: Sequence[float], wanted: Sequence[float]) -> float:
+    """Returns the mean absolute difference."""
+    given, wanted = _pair(given, wanted)
+    return float(np.abs(given - wanted).mean())
+
+
+def bootstrap(
+    figure: Callable[[np.ndarray, np.ndarray], float],
+    given: Sequence[float],
+    wanted: Sequence[float],
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Estimate:
+    """Returns a figure of paired values with a percentile bootstrap interval.
+
+    Resamples on which the figure is not defined (one class only, no spread) are
+    left out. Images are drawn one by one: right where no patient has several.
+
+    Args:
+        figure: `pearson`, `spearman`, `mean_error` or the like: two arrays to a
+            number.
+        given: One value per image.
+        wanted: What the readers say of it.
+        resamples: Number of bootstrap samples. Defaults to 2000.
+        confidence: Share of the distribution inside the interval, in `(0, 1)`.
+        seed: Seed of the resampling.
+
+    Raises:
+        ValueError: If the lengths differ, a value is NaN, or there is no image.
+
+    Example:
+
+    >>> bootstrap(mean_error, [1, 2, 3, 4], [1, 2, 3, 6]).value
+    0.5
+    """
+    given, wanted = _pair(given, wanted)
+    if not 0 < confidence < 1 or resamples < 1:
+        raise ValueError(
+            "`confidence` must be in (0, 1) and `resamples` at least 1. Received: "
+            f"{confidence}, {resamples}"
+        )
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(resamples):
+        drawn = rng.integers(len(given), size=len(given))
+        with np.errstate(all="ignore"):
+            values.append(_or_nan(figure, given[drawn], wanted[drawn]))
+    tail = (1 - confidence) / 2
+    known = np.array(values)[~np.isnan(values)]
+    low, high = (
+        np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
+    )
+    value = _or_nan(figure, given, wanted)
+    return Estimate(float(value), float(low), float(high), len(given))
+
+
+def _or_nan(figure, given, wanted):
+    try:
+        return figure(given, wanted)
+    except ValueError:
+        return float("nan")
+
+
+def _pair(given, wanted):
+    given, wanted = np.asarray(given, float), np.asarray(wanted, float)
+    if given.ndim != 1 or given.shape != wanted.shape or not len(given):
+        raise ValueError(
+            "Need as many values as readers' values, at least one. Received the "
+            f"shapes {given.shape} and {wanted.shape}"
+        )
+    if np.isnan(given).any() or np.isnan(wanted).any():
+        raise ValueError("A value is NaN; leave images without a number out of both.")
+    return given, wanted
+
+
+def _ranks(values):
+    """Ranks from 1; equal values have their mean rank."""
+    _, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[index]
