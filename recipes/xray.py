@@ -227,7 +227,7 @@ def run(options):
     train(options, stages, parts)
 
 
-main = command("xray.py", __doc__, Options, run)
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

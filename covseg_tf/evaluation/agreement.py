@@ -85,9 +85,7 @@ def bootstrap(
             values.append(_or_nan(figure, given[drawn], wanted[drawn]))
     tail = (1 - confidence) / 2
     known = np.array(values)[~np.isnan(values)]
-    low, high = (
-        np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
-    )
+    low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
     value = _or_nan(figure, given, wanted)
     return Estimate(float(value), float(low), float(high), len(given))
 
