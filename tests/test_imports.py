@@ -50,7 +50,7 @@ OUTSIDE = {
         "pydicom",
     },
     "evaluation": {"numpy", "cv2"},
-    "training": {"keras", "numpy", "tensorflow", "jax"},
+    "training": {"keras", "numpy", "tensorflow", "jax", "cv2"},
     "deploy": {
         "keras",
         "tensorflow",
