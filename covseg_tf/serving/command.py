@@ -2,7 +2,7 @@
 
 import os
 
-from covseg_tf.serving.load_repository import load_repository
+from covseg_tf.serving.repository import load_repository
 from covseg_tf.serving.server_options import ServerOptions
 
 
@@ -35,37 +35,26 @@ def serve_command(
 
     token = token or os.environ.get("COVSEG_TOKEN") or None
     options = ServerOptions(token=token, **settings)
-    repository = load_repository(
-        model,
-        name,
-        _parse_labels(version_label),
-        models_config,
-        options.workers,
-        options.max_image_pixels,
-    )
+    labels = dict(map(_parse_label, version_label))
+    limits = options.workers, options.max_image_pixels
+    repository = load_repository(model, name, labels, models_config, *limits)
     server = EmbeddedServer(repository, options)
+    models = ", ".join(
+        f"{name} {'/'.join(map(str, repository.versions(name)))}"
+        for name in repository.names
+    )
     addresses = server.url + (f" and {server.grpc_url}" if server.grpc_url else "")
-    line = f"Serving {_describe(repository)} at {addresses}"
     # A supervisor waits for this line.
+    line = f"Serving {models} at {addresses}"
     server.run(on_start=lambda: print(line, flush=True))
     return 0
 
 
-def _parse_labels(words):
-    labels = {}
-    for word in words:
-        label, _, version = word.partition("=")
-        if not label or not version.isdecimal():
-            raise ValueError(
-                f"--version-label takes LABEL=VERSION, for example stable=1. "
-                f"Received: {word}"
-            )
-        labels[label] = int(version)
-    return labels
-
-
-def _describe(repository):
-    return ", ".join(
-        f"{name} {'/'.join(map(str, repository.versions(name)))}"
-        for name in repository.names
-    )
+def _parse_label(word):
+    label, _, version = word.partition("=")
+    if not label or not version.isdecimal():
+        raise ValueError(
+            f"--version-label takes LABEL=VERSION, for example stable=1. "
+            f"Received: {word}"
+        )
+    return label, int(version)

@@ -1,8 +1,11 @@
 """Where the embedded server listens and what it refuses."""
 
 import dataclasses
+import hmac
 import ipaddress
 import re
+
+from covseg_tf.serving.errors import Unauthorized
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +69,22 @@ class ServerOptions:
                 "COVSEG_TOKEN or --token, or bind 127.0.0.1."
             )
 
+    def check_token(self, sent: str) -> None:
+        """Refuses a request whose header `Authorization` is not the token's.
+
+        Raises:
+            Unauthorized: If it is another.
+        """
+        # Headers hold any byte as Latin-1; bytes compare whatever they hold.
+        wanted = f"Bearer {self.token}".encode()
+        if self.token and not hmac.compare_digest(sent.encode(), wanted):
+            raise Unauthorized(
+                "Send the server's token as: Authorization: Bearer TOKEN"
+            )
+
 
 def is_loopback(host: str) -> bool:
-    """Returns whether only this machine reaches an address.
-
-    Args:
-        host: Name or address.
-    """
+    """Returns whether only this machine reaches a name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

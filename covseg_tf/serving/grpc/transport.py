@@ -15,7 +15,12 @@ from tensorflow_serving.apis import (
 
 from covseg_tf.serving.errors import ServerError, error_from_code
 
-_LARGEST_ANSWER = 256 * 2**20
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 256 * 2**20),
+    ("grpc.max_send_message_length", -1),
+    # Retries are this client's own; two layers would multiply.
+    ("grpc.enable_retries", 0),
+]
 # gRPC's own words: RESOURCE_EXHAUSTED, but of the server and not by the request.
 _TOO_MANY_CALLS = "Concurrent RPC limit exceeded!"
 
@@ -34,24 +39,14 @@ class GrpcTransport:
 
     def __init__(self, url, model, version, label, timeout, token):
         parts = urllib.parse.urlsplit(url)
-        self._base, self._timeout = url, timeout
-        options = [
-            ("grpc.max_receive_message_length", _LARGEST_ANSWER),
-            ("grpc.max_send_message_length", -1),
-            # Retries are this client's own; two layers would multiply.
-            ("grpc.enable_retries", 0),
-        ]
+        self._base, self._which = url, (model, version, label)
         if parts.scheme == "grpcs":
             credentials = grpc.ssl_channel_credentials()
-            self._channel = grpc.secure_channel(parts.netloc, credentials, options)
+            self._channel = grpc.secure_channel(parts.netloc, credentials, _OPTIONS)
         else:
-            self._channel = grpc.insecure_channel(parts.netloc, options)
-        self._which = model, version, label
-        self._metadata = [("authorization", f"Bearer {token}")] if token else []
-        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(
-            self._channel
-        )
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+            self._channel = grpc.insecure_channel(parts.netloc, _OPTIONS)
+        metadata = [("authorization", f"Bearer {token}")] if token else []
+        self._settings = {"timeout": timeout, "metadata": metadata}
 
     def predict(self, signature: str, images: list[bytes]) -> list[dict]:
         """Sends one batch.
@@ -64,12 +59,12 @@ class GrpcTransport:
             One dict of outputs for each image.
         """
         request = predict_pb2.PredictRequest()
-        self._fill(request.model_spec)
         request.model_spec.signature_name = signature
         request.inputs["image_bytes"].CopyFrom(
             tf.make_tensor_proto(images, tf.string, [len(images)])
         )
-        response = self._call(self._predictions.Predict, request)
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        response = self._call(stub.Predict, request)
         columns = {k: tf.make_ndarray(x).tolist() for k, x in response.outputs.items()}
         for name, values in columns.items():
             if not isinstance(values, list) or len(values) != len(images):
@@ -80,48 +75,42 @@ class GrpcTransport:
 
     def status(self) -> dict:
         """Returns the versions' states as REST's JSON has them."""
+        stub = model_service_pb2_grpc.ModelServiceStub(self._channel)
         request = get_model_status_pb2.GetModelStatusRequest()
-        self._fill(request.model_spec)
-        response = self._call(self._models.GetModelStatus, request)
-        return json_format.MessageToDict(
-            response,
-            preserving_proto_field_name=True,
-            always_print_fields_with_no_presence=True,
-        )
+        return _to_json(self._call(stub.GetModelStatus, request))
 
     def metadata(self) -> dict:
         """Returns the signatures as REST's JSON has them."""
-        request = get_model_metadata_pb2.GetModelMetadataRequest()
-        self._fill(request.model_spec)
-        request.metadata_field.append("signature_def")
-        response = self._call(self._predictions.GetModelMetadata, request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(signatures)
-        settings = {
-            "preserving_proto_field_name": True,
-            "always_print_fields_with_no_presence": True,
-        }
-        spec = json_format.MessageToDict(response.model_spec, **settings)
-        maps = json_format.MessageToDict(signatures, **settings)
-        return {"model_spec": spec, "metadata": {"signature_def": maps}}
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        fields = ["signature_def"]
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=fields)
+        answer = _to_json(self._call(stub.GetModelMetadata, request))
+        for field in answer["metadata"].values():
+            del field["@type"]
+        return answer
 
     def close(self) -> None:
         """Closes the connection."""
         self._channel.close()
 
-    def _fill(self, spec):
+    def _call(self, method, request):
+        spec = request.model_spec
         spec.name, version, label = self._which
         if version is not None:
             spec.version.value = version
         elif label is not None:
             spec.version_label = label
-
-    def _call(self, method, request):
         try:
-            return method(request, timeout=self._timeout, metadata=self._metadata)
+            return method(request, **self._settings)
         except grpc.RpcError as error:
-            text = f"{self._base}: {error.details()}"
-            code = error.code().name
-            if error.details() == _TOO_MANY_CALLS:
-                code = "UNAVAILABLE"
-            raise error_from_code(code, text) from None
+            code, text = error.code().name, error.details()
+            code = "UNAVAILABLE" if text == _TOO_MANY_CALLS else code
+            raise error_from_code(code, f"{self._base}: {text}") from None
+
+
+def _to_json(message):
+    return json_format.MessageToDict(
+        message,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+    )
