@@ -20,6 +20,9 @@ _FRAME_LS = 0xF7
 # SOF0 to SOF15, and SOF55 of JPEG-LS.
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_FRAME_LS}
 _START_OF_SCAN, _END = 0xDA, 0xD9
+# A scan goes over every pixel, 1 ns each, however few bytes it has. Cameras write one,
+# progressive files hold about ten; of the largest image so many are taken.
+_MOST_SCANS = 16
 # Chunks of a PNG or segments of a JPEG; cameras and archives write hundreds.
 _MOST_PARTS = 10_000
 
@@ -58,8 +61,9 @@ def check_image(data: bytes, max_pixels: int) -> tuple[int, int]:
 
     Raises:
         ImageTooLarge: If its header states more pixels.
-        ValueError: If it is empty, of another format, cut short, damaged, or
-            of more than 10,000 parts.
+        ValueError: If it is empty, of another format, cut short, damaged, of
+            more than 10,000 parts, or of more scans than 16 times `max_pixels`
+            allows.
     """
     if not data:
         raise ValueError("the image is empty; send a whole PNG or JPEG file.")
@@ -108,8 +112,9 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
 
     Raises:
         ImageTooLarge: If its header states more pixels.
-        ValueError: If it is cut short before the first scan, damaged, or of
-            more than 10,000 segments.
+        ValueError: If it is cut short before the first scan, damaged, of more
+            than 10,000 segments, or if its scans go over more than 16 times
+            `max_pixels`.
     """
     position, frame, scans = 2, 0, 0
     size: tuple[int, int] | None = None
@@ -134,6 +139,11 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
         position += 2 + length
         if kind == _START_OF_SCAN:
             scans += 1
+            if size and scans * size[0] * size[1] > _MOST_SCANS * max_pixels:
+                raise ValueError(
+                    f"the JPEG file has {scans} scans or more of {size[0]} x {size[1]} "
+                    "pixels; save the image again."
+                )
             pattern = _MARKER_LS if frame == _FRAME_LS else _MARKER
             marker = pattern.search(data, position)
             position = marker.start() if marker else len(data)

@@ -7,6 +7,8 @@ import re
 
 from covseg_tf.serving.errors import Unauthorized
 
+_COUNTS = ("max_request_bytes", "max_image_pixels", "workers", "queue_size")
+
 
 @dataclasses.dataclass(frozen=True)
 class ServerOptions:
@@ -41,20 +43,17 @@ class ServerOptions:
     request_timeout: float = 60.0
 
     def __post_init__(self):
-        for name in ("port", "grpc_port"):
-            if not 0 <= (getattr(self, name) or 0) <= 65535:
+        for name, value in dataclasses.asdict(self).items():
+            if "port" in name and not 0 <= (value or 0) <= 65535:
+                raise ValueError(f"`{name}` must be in [0, 65535]. Received: {value}")
+            least = 0 if name == "queue_size" else 1
+            if name in _COUNTS and value < least:
                 raise ValueError(
-                    f"`{name}` must be in [0, 65535]. Received: {getattr(self, name)}"
+                    f"`{name}` must be at least {least}. Received: {value}"
                 )
-        for name in ("max_request_bytes", "max_image_pixels", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {getattr(self, name)}"
-                )
-        if self.queue_size < 0 or not self.request_timeout > 0:
+        if not self.request_timeout > 0:
             raise ValueError(
-                "`queue_size` must be at least 0 and `request_timeout` above 0. "
-                f"Received: {self.queue_size}, {self.request_timeout}"
+                f"`request_timeout` must be above 0. Received: {self.request_timeout}"
             )
         # A header loses blanks at its ends, and holds no other letters.
         if self.token is not None and not re.fullmatch("[!-~]+", self.token):

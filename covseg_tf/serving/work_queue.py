@@ -3,16 +3,21 @@
 import concurrent.futures
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from covseg_tf.serving.errors import Unavailable
+from covseg_tf.serving.errors import DeadlineExceeded, Unavailable
+
+_current = threading.local()
+Item = TypeVar("Item")
 
 
 class WorkQueue:
     """Lets `workers` requests compute and `waiting` more wait; refuses the rest.
 
     A slot is held until the work ends, also where its caller has given up: a
-    thread cannot be stopped, so what it computes keeps its place and its memory.
+    thread cannot be stopped, so what it computes keeps its place and its memory
+    until it asks `while_wanted`.
 
     Attributes:
         taken: Number of slots in use.
@@ -54,11 +59,15 @@ class WorkQueue:
                 error.retry_after = 1.0
                 raise error
             self.taken += 1
-        work = None
+        work, gone = None, threading.Event()
 
-        def submit(function, *arguments):
+        def run(function, *arguments):
+            _current.gone = gone
+            return function(*arguments)
+
+        def submit(*function_and_arguments):
             nonlocal work
-            work = self._pool.submit(function, *arguments)
+            work = self._pool.submit(run, *function_and_arguments)
             return work
 
         try:
@@ -67,6 +76,7 @@ class WorkQueue:
             if work is None or work.done():
                 self._count(-1, 0)
             else:
+                gone.set()
                 self._count(0, 1)
                 work.add_done_callback(lambda _: self._count(-1, -1))
 
@@ -78,3 +88,16 @@ class WorkQueue:
     def close(self) -> None:
         """Lets the running work end and drops what waits."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def while_wanted(items: Iterable[Item]) -> Iterator[Item]:
+    """Yields items as long as the caller waits whose work this thread does.
+
+    Raises:
+        DeadlineExceeded: If that caller has given up; nobody is told.
+    """
+    for item in items:
+        gone = getattr(_current, "gone", None)
+        if gone is not None and gone.is_set():
+            raise DeadlineExceeded("The caller has given up.")
+        yield item

@@ -31,16 +31,7 @@ class GrpcServer(
     model_service_pb2_grpc.ModelServiceServicer,
 ):
     """PredictionService (Predict, GetModelMetadata) and ModelService
-    (GetModelStatus) over a repository; the rest is UNIMPLEMENTED.
-
-    Args:
-        repository: The models.
-        options: Port, limits and the token.
-        queue: Where predictions wait, shared with REST.
-        metrics: What is counted.
-
-    Attributes:
-        port: The port that was bound.
+    (GetModelStatus) over a repository, bound to `port`; the rest is UNIMPLEMENTED.
 
     Raises:
         OSError: If the port is taken.

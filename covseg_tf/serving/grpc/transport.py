@@ -26,16 +26,7 @@ _TOO_MANY_CALLS = "Concurrent RPC limit exceeded!"
 
 
 class GrpcTransport:
-    """Speaks TensorFlow Serving's gRPC API.
-
-    Args:
-        url: For example `"grpc://127.0.0.1:8500"`; `grpcs` for TLS.
-        model: Name of the model.
-        version: Its version, or `None`.
-        label: A label, or `None`.
-        timeout: Seconds to wait for each answer.
-        token: Sent as a bearer token, or `None`.
-    """
+    """Keeps a channel to one server; the arguments are those of `Client`."""
 
     def __init__(self, url, model, version, label, timeout, token):
         parts = urllib.parse.urlsplit(url)
@@ -49,15 +40,7 @@ class GrpcTransport:
         self._settings = {"timeout": timeout, "metadata": metadata}
 
     def predict(self, signature: str, images: list[bytes]) -> list[dict]:
-        """Sends one batch.
-
-        Args:
-            signature: Name of a signature with the one input `image_bytes`.
-            images: PNG or JPEG files.
-
-        Returns:
-            One dict of outputs for each image.
-        """
+        """Sends one batch of files; returns a dict of outputs for each."""
         request = predict_pb2.PredictRequest()
         request.model_spec.signature_name = signature
         request.inputs["image_bytes"].CopyFrom(

@@ -12,6 +12,7 @@ from covseg_tf.edge.preprocessing import to_grey
 from covseg_tf.serving.errors import InvalidRequest
 from covseg_tf.serving.repository.servable import IMAGE_INPUT, Servable
 from covseg_tf.serving.wire import Signature, TensorSpec
+from covseg_tf.serving.work_queue import while_wanted
 
 # Rounding of a client's own division may leave the range by a hair.
 _SLACK = 1e-5
@@ -62,12 +63,13 @@ class BundleServable(Servable):
         )
 
     def _run(self, signature_name, inputs):
+        (images,) = inputs.values()
         if signature_name == "serving_default":
-            pixels = [_to_pixels(image, self._spec.scale) for image in inputs["image"]]
+            pixels = (_to_pixels(image, self._spec.scale) for image in images)
         else:
-            pixels = [self._spec.resize(_decode(x)) for x in inputs[IMAGE_INPUT]]
+            pixels = (self._spec.resize(_decode(data)) for data in images)
         with self._segmenter() as segmenter:
-            levels = [segmenter.run(image) for image in pixels]
+            levels = [segmenter.run(image) for image in while_wanted(pixels)]
         maps = {
             label: np.stack([each[label] for each in levels]).astype(np.float32) / 256
             for label in ("lung", "infection")

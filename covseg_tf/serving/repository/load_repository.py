@@ -56,7 +56,7 @@ def load_repository(
                 repository.set_label(servable.name, label, version)
             return repository
         name = name or base.resolve().name
-        configs = [ModelConfig(name, base, labels=labels or {})]
+        configs = [ModelConfig(name, base, labels or {})]
     else:
         configs = read_models_config(models_config)
     for config in configs:

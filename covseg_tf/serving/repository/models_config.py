@@ -1,26 +1,17 @@
 """Reads TensorFlow Serving's `models.config`."""
 
-import dataclasses
 import pathlib
+import typing
 
 
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """What to serve of one base folder.
-
-    Attributes:
-        name: Name to serve it under.
-        base_path: Folder with one numbered folder for each version.
-        latest: How many of the newest versions; `None` for all.
-        specific: Versions to serve instead, if any.
-        labels: Version by label.
-    """
+class ModelConfig(typing.NamedTuple):
+    """What to serve of one base folder, `NAME/<number>/`, under which name."""
 
     name: str
     base_path: pathlib.Path
-    latest: int | None = 1
-    specific: tuple[int, ...] = ()
-    labels: dict[str, int] = dataclasses.field(default_factory=dict)
+    labels: dict[str, int]  # version by label
+    latest: int | None = 1  # how many of the newest versions; `None` for all
+    specific: tuple[int, ...] = ()  # versions to serve instead, if any
 
     def pick(self, found: set[int]) -> set[int]:
         """Returns which of the versions found in the base folder are to be served.
@@ -79,11 +70,7 @@ def _model(config, folder):
     if not config.name or not config.base_path:
         raise ValueError("models.config: each model needs a name and a base_path.")
     policy = config.model_version_policy
-    is_all = policy.HasField("all")
-    return ModelConfig(
-        name=config.name,
-        base_path=folder / config.base_path,
-        latest=None if is_all else policy.latest.num_versions or 1,
-        specific=tuple(policy.specific.versions),
-        labels=dict(config.version_labels),
-    )
+    latest = None if policy.HasField("all") else policy.latest.num_versions or 1
+    specific, labels = tuple(policy.specific.versions), dict(config.version_labels)
+    base = folder / config.base_path
+    return ModelConfig(config.name, base, labels, latest, specific)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from covseg_tf.edge import image_guard
+from covseg_tf.edge.image_guard import ImageTooLarge, check_image
 from covseg_tf.serving.errors import InvalidRequest, TooLarge
 from covseg_tf.serving.wire import Signature, TensorSpec
 
@@ -118,8 +118,8 @@ class Servable(abc.ABC):
 
     def _check_image(self, place, data):
         try:
-            image_guard.check_image(data, self.max_image_pixels)
-        except image_guard.ImageTooLarge as error:
+            check_image(data, self.max_image_pixels)
+        except ImageTooLarge as error:
             raise TooLarge(f"{place}: {error}") from None
         except ValueError as error:
             raise InvalidRequest(f"{place}: {error}") from None

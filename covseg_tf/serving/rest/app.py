@@ -4,6 +4,8 @@ import asyncio
 import json
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,6 +16,7 @@ from covseg_tf.serving.errors import (
     InvalidRequest,
     ServingError,
     TooLarge,
+    Unauthorized,
 )
 from covseg_tf.serving.repository import ModelRepository
 from covseg_tf.serving.rest.path import RestPath
@@ -64,6 +67,10 @@ def create_app(
     async def serve(request):
         with metrics.observed("rest") as call:
             options.check_token(request.headers.get("authorization", ""))
+            if not options.token and "origin" in request.headers:
+                raise Unauthorized(
+                    "Pages in a browser may not ask this server.", "PERMISSION_DENIED"
+                )
             raw = request.scope.get("raw_path") or request.url.path.encode()
             path = RestPath.parse(request.method, raw.decode("ascii", "replace"))
             call.update(path._asdict())
@@ -81,7 +88,13 @@ def create_app(
             with queue.slot() as submit:
                 return await _predict(request, repository, which, options, submit)
 
+    # A name that a page has made to mean this machine is no name of this machine.
+    local = ["localhost", "127.0.0.1", "[::1]", options.host]
+    hosts = ["*"] if options.token else local
     return Starlette(
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+        ],
         routes=[
             Route("/healthz", healthz),
             Route("/readyz", readyz),

@@ -21,18 +21,10 @@ _PART = 2**16
 
 
 class RestTransport:
-    """Keeps a connection to one server, and speaks TensorFlow Serving's REST API.
+    """Keeps a connection to one server; the arguments are those of `Client`.
 
     The token is the only credential it sends: `~/.netrc` is not asked. To this
     machine it goes straight, whatever proxy the environment names.
-
-    Args:
-        url: Base, for example `"http://127.0.0.1:8501"`.
-        model: Name of the model.
-        version: Its version, or `None`.
-        label: A label, or `None`.
-        timeout: Seconds for each whole answer.
-        token: Sent as a bearer token, or `None`.
     """
 
     def __init__(self, url, model, version, label, timeout, token):
@@ -51,15 +43,7 @@ class RestTransport:
         self._session.trust_env = not is_loopback(host)
 
     def predict(self, signature: str, images: list[bytes]) -> list[dict]:
-        """Sends one batch.
-
-        Args:
-            signature: Name of a signature with the one input `image_bytes`.
-            images: PNG or JPEG files.
-
-        Returns:
-            One dict of outputs for each image; bytes are decoded.
-        """
+        """Sends one batch of files; returns a dict of outputs for each."""
         instances = [{"b64": base64.b64encode(data).decode()} for data in images]
         body = {"signature_name": signature, "instances": instances}
         answer = self._call("POST", f"{self._path}:predict", body)

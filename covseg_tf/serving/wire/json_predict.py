@@ -29,17 +29,13 @@ def predict_json(servable, body: bytes) -> bytes:
     document = _parse(body)
     name = document.get("signature_name", "")
     if not isinstance(name, str):
-        raise InvalidRequest(
-            f"JSON Value: {quote(document)} not formatted correctly. "
-            "'signature_name' key must be a string value."
-        )
+        text = "not formatted correctly. 'signature_name' key must be a string value."
+        raise _wrong(document, text)
     specs = _inputs_of(servable, name)
     is_row = "instances" in document
     if is_row and "inputs" in document:
-        raise InvalidRequest(
-            f"JSON Value: {quote(document)} Not formatted correctly expecting only "
-            "one of 'inputs' or 'instances' keys to exist "
-        )
+        text = "Not formatted correctly expecting only one of 'inputs' or 'instances' "
+        raise _wrong(document, f"{text}keys to exist ")
     if is_row:
         inputs = _from_instances(document, specs, servable.check_size)
     elif "inputs" in document:
@@ -66,8 +62,12 @@ def _parse(body):
         reason = reason if body else "The document is empty"
         raise InvalidRequest(f"JSON Parse error: {reason}")
     if not isinstance(document, dict):
-        raise InvalidRequest(f"JSON Value: {quote(document)} Is not object")
+        raise _wrong(document, "Is not object")
     return document
+
+
+def _wrong(value, text):
+    return InvalidRequest(f"JSON Value: {quote(value)} {text}")
 
 
 def _inputs_of(servable, name):
@@ -87,13 +87,9 @@ def _inputs_of(servable, name):
 def _from_instances(document, specs, check_size):
     instances = document["instances"]
     if not isinstance(instances, list):
-        raise InvalidRequest(
-            f"JSON Value: {quote(document)} Excepting 'instances' to be an list/array"
-        )
+        raise _wrong(document, "Excepting 'instances' to be an list/array")
     if not instances:
-        raise InvalidRequest(
-            f"JSON Value: {quote(document)} No values in 'instances' array"
-        )
+        raise _wrong(document, "No values in 'instances' array")
     if not isinstance(instances[0], dict) and len(specs) > 1:
         raise InvalidRequest(
             "instances is a plain list, but expecting list of objects as multiple "
@@ -136,18 +132,12 @@ def _add(rows, specs, key, value):
     array = array_from_json(value, specs[key])
     first = rows[key][0] if rows[key] else array
     if first.size != array.size:
-        raise InvalidRequest(
-            f"Expecting tensor size: {first.size} but got: {array.size}"
-        )
+        text = f"tensor size: {first.size} but got: {array.size}"
+        raise InvalidRequest(f"Expecting {text}")
     if first.shape != array.shape:
-        raise InvalidRequest(
-            f"Expecting shape {_brackets(first)} but got: {_brackets(array)}"
-        )
+        text = f"shape {list(first.shape)} but got: {list(array.shape)}"
+        raise InvalidRequest(f"Expecting {text}".replace(", ", ","))
     rows[key].append(array)
-
-
-def _brackets(array):
-    return f"[{','.join(map(str, array.shape))}]"
 
 
 def _from_inputs(value, specs, check_size):

@@ -5,17 +5,10 @@ import math
 
 import numpy as np
 
-_NUMPY = {
+_WHOLE = "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT32", "UINT64", "BOOL"
+_NUMPY = {f"DT_{name}": np.dtype(name.lower()).type for name in _WHOLE} | {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
-    "DT_INT32": np.int32,
-    "DT_UINT8": np.uint8,
-    "DT_INT8": np.int8,
-    "DT_INT16": np.int16,
-    "DT_INT64": np.int64,
-    "DT_UINT32": np.uint32,
-    "DT_UINT64": np.uint64,
-    "DT_BOOL": np.bool_,
     "DT_STRING": np.object_,
 }
 
