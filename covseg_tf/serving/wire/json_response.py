@@ -100,14 +100,15 @@ def _scalars(values, as_bytes):
         return [json.dumps(value) for value in values.tolist()]
     # Maps hold few distinct levels: each is written once.
     levels, places = np.unique(values, return_inverse=True)
-    texts = np.array([_decimal(level) for level in levels], object)
-    return texts[places].tolist()
+    texts = [f"{level:.6g}" for level in levels.tolist()]
+    exact = np.array(texts).astype(values.dtype) == levels
+    digits = 9 if values.dtype == np.float32 else 17
+    for index in np.flatnonzero(~exact):
+        texts[index] = f"{levels[index]:.{digits}g}"
+    return np.array([_decimal(text) for text in texts], object)[places].tolist()
 
 
-def _decimal(level):
-    if not np.isfinite(level):
-        return json.dumps(float(level))
-    text = f"{level:.6g}"
-    if type(level)(text) != level:
-        text = f"{level:.{9 if level.dtype == np.float32 else 17}g}"
+def _decimal(text):
+    if "n" in text:  # nan, inf
+        return json.dumps(float(text))
     return text if "." in text or "e" in text else f"{text}.0"
