@@ -8,6 +8,7 @@ import signal
 import struct
 import threading
 import time
+import zlib
 
 import cv2
 import numpy as np
@@ -102,6 +103,43 @@ def test_progressive_files_of_any_writer_pass():
     data = cv2.imencode(".jpg", picture, words)[1].tobytes()
     assert data.count(b"\xff\xda") >= 6
     assert check_image(data, 64 * 64) == (64, 64)
+
+
+def png_of(*chunks):
+    """A phantom with chunks behind its header."""
+    data = png(phantom())
+    parts = [
+        struct.pack(">I", len(body))
+        + (kind + body)
+        + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    ]
+    return data[:33] + b"".join(parts) + data[33:]
+
+
+HEADS = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0en\0b\0", b"iCCP": b"a\0\0"}
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_a_png_whose_text_inflates_without_end_is_refused(server, kind):
+    chunk = kind, HEADS[kind] + zlib.compress(bytes(2**20))
+    assert check_image(png_of(*[chunk] * 16), 128 * 128) == (128, 128)
+    start = time.process_time()
+    with pytest.raises(ValueError, match="text or profiles of more than 16 MB"):
+        check_image(png_of(*[chunk] * 9000), 128 * 128)
+    one = kind, HEADS[kind] + zlib.compress(bytes(2**26))
+    assert "more than 16 MB" in server.error(encoded(b64(png_of(one))))
+    # Damaged ones cost a decoder as much as whole ones.
+    broken = kind, HEADS[kind] + zlib.compress(bytes(2**20))[:-4] + b"\0\0\0\0"
+    with pytest.raises(ValueError, match="text or profiles of more than 16 MB"):
+        check_image(png_of(*[broken] * 17), 128 * 128)
+    assert time.process_time() - start < 2
+
+
+def test_plain_text_of_any_length_passes():
+    plain = b"a\0\0\0en\0b\0" + b"x" * 2**25
+    chunks = (b"iTXt", plain), (b"tEXt", plain), (b"zTXt", b""), (b"iTXt", b"a")
+    assert check_image(png_of(*chunks), 128 * 128) == (128, 128)
 
 
 def test_work_ends_soon_after_its_caller_has_given_up():

@@ -23,6 +23,10 @@ _START_OF_SCAN, _END = 0xDA, 0xD9
 # A scan goes over every pixel, 1 ns each, however few bytes it has. Cameras write one,
 # progressive files hold about ten; of the largest image so many are taken.
 _MOST_SCANS = 16
+# Chunks that a PNG decoder inflates, and keeps, before it comes to the pixels; and to
+# how many bytes they may in all. One that cannot be inflated counts as a megabyte.
+_DEFLATED = b"zTXt", b"iTXt", b"iCCP"
+_MOST_INFLATED, _BROKEN = 2**24, 2**20
 # Chunks of a PNG or segments of a JPEG; cameras and archives write hundreds.
 _MOST_PARTS = 10_000
 
@@ -151,7 +155,7 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
 
 
 def _check_png(data, max_pixels):
-    position, size = len(PNG), None
+    position, size, inflated = len(PNG), None, 0
     for _ in range(_MOST_PARTS):
         if position + 12 > len(data):
             raise _cut_short("PNG")
@@ -164,10 +168,32 @@ def _check_png(data, max_pixels):
         body = memoryview(data)[position + 4 : end - 4]
         if zlib.crc32(body) != struct.unpack_from(">I", data, end - 4)[0]:
             raise ValueError("the PNG file is damaged (a checksum is wrong).")
+        if kind in _DEFLATED:
+            inflated += _inflated(bytes(body[4:]), kind == b"iTXt")
+            if inflated > _MOST_INFLATED:
+                raise ValueError(
+                    "the PNG file has text or profiles of more than 16 MB; save the "
+                    "image again."
+                )
         if kind == b"IEND":
             return size
         position = end
     raise _too_many_parts("PNG", "chunks")
+
+
+def _inflated(chunk, is_international):
+    start = chunk.find(b"\0") + 2  # a keyword comes first, then the method
+    if is_international:
+        if chunk[start - 1 : start] != b"\1":
+            return 0  # not compressed
+        for _ in ("language", "translated keyword"):
+            start = chunk.find(b"\0", start + 1)
+        start += 1
+    try:
+        text = zlib.decompressobj().decompress(chunk[start:], _MOST_INFLATED + 1)
+    except zlib.error:
+        return _BROKEN
+    return len(text)
 
 
 def _png_size(data, position, length, kind, max_pixels):

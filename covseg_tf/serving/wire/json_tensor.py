@@ -14,7 +14,7 @@ _QUOTED = 200
 _DEEPEST = 32
 _LARGEST_INTEGER = {"DT_FLOAT": 2**24 - 1, "DT_DOUBLE": 2**53 - 1}
 # What may stand for each kind of NumPy type.
-_TYPES = {"O": {str, dict}, "b": {bool}, "f": {int, float}, "i": {int}, "u": {int}}
+_TYPES = {"b": {bool}, "f": {int, float}, "i": {int}, "u": {int}}
 _NAMES = {type(None): "Null", dict: "Object", list: "Array", str: "String"}
 
 
@@ -91,6 +91,10 @@ def _convert(values, spec):
             "UNIMPLEMENTED",
         )
     kind = np.dtype(spec.numpy_dtype).kind
+    if kind == "O":
+        array = np.empty(len(values), object)
+        array[:] = [_to_bytes(value, spec) for value in values]
+        return array
     if set(map(type, values)) - _TYPES[kind]:
         raise _type_error(next(x for x in values if type(x) not in _TYPES[kind]), spec)
     if kind == "f":
@@ -100,10 +104,6 @@ def _convert(values, spec):
         for value in values:
             if not limits.min <= value <= limits.max:
                 raise _type_error(value, spec)
-    elif kind == "O":
-        array = np.empty(len(values), object)
-        array[:] = [_to_bytes(value) for value in values]
-        return array
     return np.array(values, spec.numpy_dtype)
 
 
@@ -124,12 +124,14 @@ def _check_floats(numbers, spec):
         )
 
 
-def _to_bytes(value):
+def _to_bytes(value, spec):
     if isinstance(value, str):
         try:
             return value.encode()
         except UnicodeEncodeError:
             raise InvalidRequest("A JSON string holds half a character.") from None
+    if not isinstance(value, dict):
+        raise _type_error(value, spec)
     if not is_base64(value):
         raise InvalidRequest(
             f"JSON Value: {quote(value)} not formatted correctly for base64 data"
