@@ -20,6 +20,13 @@ _FRAME_LS = 0xF7
 # SOF0 to SOF15, and SOF55 of JPEG-LS.
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_FRAME_LS}
 _START_OF_SCAN, _END = 0xDA, 0xD9
+# A scan goes over every pixel, 1 ns each, however few bytes it has. Cameras write one,
+# progressive files hold about ten; of the largest image so many are taken.
+_MOST_SCANS = 16
+# Chunks that a PNG decoder inflates, and keeps, before it comes to the pixels; and to
+# how many bytes they may in all. One that cannot be inflated counts as a megabyte.
+_DEFLATED = b"zTXt", b"iTXt", b"iCCP"
+_MOST_INFLATED, _BROKEN = 2**24, 2**20
 # Chunks of a PNG or segments of a JPEG; cameras and archives write hundreds.
 _MOST_PARTS = 10_000
 
@@ -58,8 +65,9 @@ def check_image(data: bytes, max_pixels: int) -> tuple[int, int]:
 
     Raises:
         ImageTooLarge: If its header states more pixels.
-        ValueError: If it is empty, of another format, cut short, damaged, or
-            of more than 10,000 parts.
+        ValueError: If it is empty, of another format, cut short, damaged, of
+            more than 10,000 parts, or of more scans than 16 times `max_pixels`
+            allows.
     """
     if not data:
         raise ValueError("the image is empty; send a whole PNG or JPEG file.")
@@ -108,8 +116,9 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
 
     Raises:
         ImageTooLarge: If its header states more pixels.
-        ValueError: If it is cut short before the first scan, damaged, or of
-            more than 10,000 segments.
+        ValueError: If it is cut short before the first scan, damaged, of more
+            than 10,000 segments, or if its scans go over more than 16 times
+            `max_pixels`.
     """
     position, frame, scans = 2, 0, 0
     size: tuple[int, int] | None = None
@@ -134,6 +143,11 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
         position += 2 + length
         if kind == _START_OF_SCAN:
             scans += 1
+            if size and scans * size[0] * size[1] > _MOST_SCANS * max_pixels:
+                raise ValueError(
+                    f"the JPEG file has {scans} scans or more of {size[0]} x {size[1]} "
+                    "pixels; save the image again."
+                )
             pattern = _MARKER_LS if frame == _FRAME_LS else _MARKER
             marker = pattern.search(data, position)
             position = marker.start() if marker else len(data)
@@ -141,7 +155,7 @@ def walk_jpeg(data: bytes, max_pixels: int) -> JpegWalk:
 
 
 def _check_png(data, max_pixels):
-    position, size = len(PNG), None
+    position, size, inflated = len(PNG), None, 0
     for _ in range(_MOST_PARTS):
         if position + 12 > len(data):
             raise _cut_short("PNG")
@@ -154,10 +168,32 @@ def _check_png(data, max_pixels):
         body = memoryview(data)[position + 4 : end - 4]
         if zlib.crc32(body) != struct.unpack_from(">I", data, end - 4)[0]:
             raise ValueError("the PNG file is damaged (a checksum is wrong).")
+        if kind in _DEFLATED:
+            inflated += _inflated(bytes(body[4:]), kind == b"iTXt")
+            if inflated > _MOST_INFLATED:
+                raise ValueError(
+                    "the PNG file has text or profiles of more than 16 MB; save the "
+                    "image again."
+                )
         if kind == b"IEND":
             return size
         position = end
     raise _too_many_parts("PNG", "chunks")
+
+
+def _inflated(chunk, is_international):
+    start = chunk.find(b"\0") + 2  # a keyword comes first, then the method
+    if is_international:
+        if chunk[start - 1 : start] != b"\1":
+            return 0  # not compressed
+        for _ in ("language", "translated keyword"):
+            start = chunk.find(b"\0", start + 1)
+        start += 1
+    try:
+        text = zlib.decompressobj().decompress(chunk[start:], _MOST_INFLATED + 1)
+    except zlib.error:
+        return _BROKEN
+    return len(text)
 
 
 def _png_size(data, position, length, kind, max_pixels):

@@ -10,9 +10,9 @@ import numpy as np
 from covseg_tf.edge import Bundle, Segmenter, load_bundle
 from covseg_tf.edge.preprocessing import to_grey
 from covseg_tf.serving.errors import InvalidRequest
-from covseg_tf.serving.servable import IMAGE_INPUT, Servable
-from covseg_tf.serving.signature import Signature
-from covseg_tf.serving.tensor_spec import TensorSpec
+from covseg_tf.serving.repository.servable import IMAGE_INPUT, Servable
+from covseg_tf.serving.wire import Signature, TensorSpec
+from covseg_tf.serving.work_queue import while_wanted
 
 # Rounding of a client's own division may leave the range by a hair.
 _SLACK = 1e-5
@@ -63,12 +63,13 @@ class BundleServable(Servable):
         )
 
     def _run(self, signature_name, inputs):
+        (images,) = inputs.values()
         if signature_name == "serving_default":
-            pixels = [_to_pixels(image, self._spec.scale) for image in inputs["image"]]
+            pixels = (_to_pixels(image, self._spec.scale) for image in images)
         else:
-            pixels = [self._decode(data) for data in inputs[IMAGE_INPUT]]
+            pixels = (self._spec.resize(_decode(data)) for data in images)
         with self._segmenter() as segmenter:
-            levels = [segmenter.run(image) for image in pixels]
+            levels = [segmenter.run(image) for image in while_wanted(pixels)]
         maps = {
             label: np.stack([each[label] for each in levels]).astype(np.float32) / 256
             for label in ("lung", "infection")
@@ -89,39 +90,32 @@ class BundleServable(Servable):
         finally:
             self._idle.put(segmenter)
 
-    def _decode(self, data):
-        flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        except cv2.error as error:
-            raise InvalidRequest(f"the image is damaged ({error.err}).") from None
-        if image is None:
-            raise InvalidRequest("the image is damaged; save it again as PNG or JPEG.")
-        return self._spec.resize(to_grey(image))
-
 
 def _signatures(height, width):
-    image = TensorSpec("DT_FLOAT", (-1, height, width, 1), "image:0")
-    data = TensorSpec("DT_STRING", (-1,), f"{IMAGE_INPUT}:0")
-    maps = {label: _output(label, height, width) for label in ("lung", "infection")}
-    pngs = {
-        label: _output(label) for label in ("lung_png_bytes", "infection_png_bytes")
-    }
-    percents = {
-        name: TensorSpec("DT_FLOAT", (-1,), f"{name}:0")
-        for name in ("involved_percent", "lung_percent")
-    }
+    def specs(dtype, names, *size):
+        return {name: TensorSpec(dtype, (-1, *size), f"{name}:0") for name in names}
+
+    image = specs("DT_FLOAT", ["image"], height, width, 1)
+    data = specs("DT_STRING", [IMAGE_INPUT])
+    percents = specs("DT_FLOAT", ["involved_percent", "lung_percent"])
+    maps = specs("DT_FLOAT", ["lung", "infection"], height, width, 1) | percents
+    pngs = specs("DT_STRING", ["lung_png_bytes", "infection_png_bytes"]) | percents
     return {
-        "serving_default": Signature({"image": image}, maps | percents),
-        "encoded_image": Signature({IMAGE_INPUT: data}, maps | percents),
-        "encoded_image_to_png": Signature({IMAGE_INPUT: data}, pngs | percents),
+        "serving_default": Signature(image, maps),
+        "encoded_image": Signature(data, maps),
+        "encoded_image_to_png": Signature(data, pngs),
     }
 
 
-def _output(name, *size):
-    if size:
-        return TensorSpec("DT_FLOAT", (-1, *size, 1), f"{name}:0")
-    return TensorSpec("DT_STRING", (-1,), f"{name}:0")
+def _decode(data):
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise InvalidRequest(f"the image is damaged ({error.err}).") from None
+    if image is None:
+        raise InvalidRequest("the image is damaged; save it again as PNG or JPEG.")
+    return to_grey(image)
 
 
 def _to_pixels(image, scale):

@@ -8,8 +8,7 @@ import math
 from collections.abc import Iterable
 
 from covseg_tf.serving.errors import TooLarge
-from covseg_tf.serving.signature import Signature
-from covseg_tf.serving.tensor_spec import TensorSpec
+from covseg_tf.serving.wire.signature import Signature
 
 # For the objects around the tensors, keys that are passed over, and strings.
 _SLACK = 10_000
@@ -18,20 +17,14 @@ _SLACK = 10_000
 def check_body(body: bytes, signatures: Iterable[Signature], max_batch: int) -> None:
     """Refuses JSON of more lists or values than any signature needs.
 
-    Args:
-        body: JSON as it came.
-        signatures: All that may be asked. One with an input of unknown size
-            takes any body.
-        max_batch: Most images in one call.
+    A signature with an input of unknown size takes any body.
 
     Raises:
-        TooLarge: If there are more.
+        TooLarge: If there are more than `max_batch` images need.
     """
     needs = [_needs(signature.inputs.values(), max_batch) for signature in signatures]
-    most_lists = max((lists for lists, _ in needs), default=0)
-    most_values = max((values for _, values in needs), default=0)
-    lists = body.count(b"[") + body.count(b"{")
-    values = body.count(b",")
+    most_lists, most_values = map(max, zip((0, 0), *needs, strict=True))
+    lists, values = body.count(b"[") + body.count(b"{"), body.count(b",")
     if lists > most_lists or values > most_values:
         raise TooLarge(
             f"The body holds {lists} lists and objects and {values} commas, at most "
@@ -40,20 +33,11 @@ def check_body(body: bytes, signatures: Iterable[Signature], max_batch: int) -> 
         )
 
 
-def row_values(spec: TensorSpec) -> float:
-    """Returns the number of values in one row of an input; infinity if unknown.
-
-    Args:
-        spec: What the signature says of the input.
-    """
-    return math.inf if _is_open(spec) else math.prod((spec.shape or ())[1:])
-
-
 def _needs(specs, max_batch):
     """Returns the most lists, and the most commas between values."""
     lists = values = _SLACK
     for spec in specs:
-        if _is_open(spec):
+        if spec.is_open:
             return math.inf, math.inf
         sizes = spec.shape[1:]
         # One list for a row, and one for each place on the levels below.
@@ -62,7 +46,3 @@ def _needs(specs, max_batch):
         # Full lists have one comma less than values, however they are nested.
         values += max_batch * math.prod(sizes)
     return lists, values
-
-
-def _is_open(spec):
-    return spec.shape is None or -1 in spec.shape[1:]

@@ -1,23 +1,16 @@
 """One input or output of a signature."""
 
 import dataclasses
+import math
 
 import numpy as np
 
-_NUMPY = {
+_WHOLE = "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT32", "UINT64", "BOOL"
+_NUMPY = {f"DT_{name}": np.dtype(name.lower()).type for name in _WHOLE} | {
     "DT_FLOAT": np.float32,
     "DT_DOUBLE": np.float64,
-    "DT_INT32": np.int32,
-    "DT_UINT8": np.uint8,
-    "DT_INT8": np.int8,
-    "DT_INT16": np.int16,
-    "DT_INT64": np.int64,
-    "DT_UINT32": np.uint32,
-    "DT_UINT64": np.uint64,
-    "DT_BOOL": np.bool_,
     "DT_STRING": np.object_,
 }
-_SHORT = {"DT_HALF": "half", "DT_BFLOAT16": "bfloat16"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +35,17 @@ class TensorSpec:
     @property
     def short_dtype(self) -> str:
         """The type as error messages name it, for example `"float"`."""
-        short = self.dtype.removeprefix("DT_").lower()
-        return _SHORT.get(self.dtype, short)
+        return self.dtype.removeprefix("DT_").lower()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a row of it may have any size."""
+        return self.shape is None or -1 in self.shape[1:]
+
+    @property
+    def row_values(self) -> float:
+        """The number of values in one row; infinity if any will do."""
+        return math.inf if self.is_open else math.prod((self.shape or ())[1:])
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Returns whether a tensor of `shape` may stand here."""
@@ -54,12 +56,6 @@ class TensorSpec:
 
     def to_json(self) -> dict:
         """Returns TensorFlow's `TensorInfo` as JSON."""
-        sizes = [] if self.shape is None else self.shape
-        return {
-            "dtype": self.dtype,
-            "tensor_shape": {
-                "dim": [{"size": str(size), "name": ""} for size in sizes],
-                "unknown_rank": self.shape is None,
-            },
-            "name": self.name,
-        }
+        sizes = [{"size": str(size), "name": ""} for size in self.shape or ()]
+        shape = {"dim": sizes, "unknown_rank": self.shape is None}
+        return {"dtype": self.dtype, "tensor_shape": shape, "name": self.name}

@@ -2,10 +2,9 @@
 
 import pathlib
 
-from covseg_tf.serving.errors import InvalidRequest, ServingError, error_from_code
-from covseg_tf.serving.servable import Servable
-from covseg_tf.serving.signature import Signature
-from covseg_tf.serving.tensor_spec import TensorSpec
+from covseg_tf.serving.errors import InvalidRequest, error_from_code
+from covseg_tf.serving.repository.servable import Servable
+from covseg_tf.serving.wire import Signature, TensorSpec
 
 
 class SavedModelServable(Servable):
@@ -55,27 +54,21 @@ class SavedModelServable(Servable):
     def _run(self, signature_name, inputs):
         if signature_name not in self._model.signatures:
             raise InvalidRequest(f'"{signature_name}" cannot be asked to predict.')
-        function = self._model.signatures[signature_name]
-        specs = self.signatures[signature_name].outputs
         try:
             tensors = {
-                name: self._tf.constant(
-                    array.tolist() if array.dtype == object else array
-                )
-                for name, array in inputs.items()
+                name: self._tf.constant(x.tolist() if x.dtype == object else x)
+                for name, x in inputs.items()
             }
-            outputs = function(**tensors)
+            outputs = self._model.signatures[signature_name](**tensors)
         except self._tf.errors.OpError as error:
-            raise _translated(error) from None
-        return {name: outputs[name].numpy() for name in specs}
+            from tensorflow.core.protobuf import error_codes_pb2
 
-
-def _translated(error) -> ServingError:
-    from tensorflow.core.protobuf import error_codes_pb2
-
-    code = error_codes_pb2.Code.Name(error.error_code)
-    # TensorFlow appends the nodes' tracebacks on further lines.
-    return error_from_code(code, str(error.message).strip().splitlines()[0])
+            code = error_codes_pb2.Code.Name(error.error_code)
+            # TensorFlow appends the nodes' tracebacks on further lines.
+            text = str(error.message).strip().splitlines()[0]
+            raise error_from_code(code, text) from None
+        names = self.signatures[signature_name].outputs
+        return {name: outputs[name].numpy() for name in names}
 
 
 def _read_signatures(path) -> dict[str, Signature]:
@@ -84,23 +77,21 @@ def _read_signatures(path) -> dict[str, Signature]:
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     graphs = [x for x in model.meta_graphs if "serve" in x.meta_info_def.tags]
     return {
-        name: Signature(
-            _specs(definition.inputs),
-            _specs(definition.outputs),
-            definition.method_name,
-        )
-        for name, definition in sorted(graphs[0].signature_def.items())
+        name: Signature(_specs(x.inputs), _specs(x.outputs), x.method_name)
+        for name, x in sorted(graphs[0].signature_def.items())
     }
 
 
 def _specs(tensors):
-    return {name: _spec(info) for name, info in sorted(tensors.items())}
-
-
-def _spec(info):
     from tensorflow.core.framework import types_pb2
 
-    shape = None
-    if not info.tensor_shape.unknown_rank:
-        shape = tuple(dim.size for dim in info.tensor_shape.dim)
-    return TensorSpec(types_pb2.DataType.Name(info.dtype), shape, info.name)
+    return {
+        name: TensorSpec(
+            types_pb2.DataType.Name(info.dtype),
+            None
+            if info.tensor_shape.unknown_rank
+            else tuple(dim.size for dim in info.tensor_shape.dim),
+            info.name,
+        )
+        for name, info in sorted(tensors.items())
+    }

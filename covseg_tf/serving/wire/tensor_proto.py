@@ -4,18 +4,11 @@ import numpy as np
 import tensorflow as tf
 
 from covseg_tf.serving.errors import InvalidRequest
-from covseg_tf.serving.servable import Servable
-from covseg_tf.serving.tensor_spec import TensorSpec
+from covseg_tf.serving.wire.tensor_spec import TensorSpec
 
 
-def array_from_proto(servable: Servable, name: str, spec: TensorSpec, tensor):
-    """Returns the array of a message that a caller sent.
-
-    Args:
-        servable: Who is asked; it knows which shapes it takes.
-        name: Name of the input.
-        spec: What the signature says of it.
-        tensor: The `TensorProto`.
+def array_from_proto(servable, name: str, spec: TensorSpec, tensor) -> np.ndarray:
+    """Returns the array of an input's `TensorProto`, if the servable takes its shape.
 
     Raises:
         ServingError: `InvalidRequest` or `TooLarge`.
@@ -32,11 +25,7 @@ def array_from_proto(servable: Servable, name: str, spec: TensorSpec, tensor):
 
 
 def array_to_proto(array: np.ndarray):
-    """Returns the `TensorProto` of an array.
-
-    Args:
-        array: Numbers, or bytes in an object array.
-    """
+    """Returns the `TensorProto` of numbers, or of bytes in an object array."""
     if array.dtype == object:
         return tf.make_tensor_proto(array.tolist(), tf.string, array.shape)
     return tf.make_tensor_proto(array)

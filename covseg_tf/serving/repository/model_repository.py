@@ -1,7 +1,7 @@
 """Which models are served, in which versions, under which labels."""
 
 from covseg_tf.serving.errors import InvalidRequest, NotFound
-from covseg_tf.serving.servable import Servable
+from covseg_tf.serving.repository.servable import Servable
 
 
 class ModelRepository:
@@ -23,9 +23,6 @@ class ModelRepository:
     def add(self, servable: Servable) -> None:
         """Adds one version of a model.
 
-        Args:
-            servable: The version.
-
         Raises:
             ValueError: If that version is there already.
         """
@@ -38,12 +35,7 @@ class ModelRepository:
         versions[servable.version] = servable
 
     def set_label(self, name: str, label: str, version: int) -> None:
-        """Lets a label stand for a version.
-
-        Args:
-            name: Name of the model.
-            label: For example `"stable"`.
-            version: The version it means.
+        """Lets a label, for example `"stable"`, stand for a version of a model.
 
         Raises:
             ValueError: If that version is not served.
@@ -66,15 +58,11 @@ class ModelRepository:
             version: Its version, or `None`.
             label: A label, or `None`. With neither, the newest version.
 
-        Returns:
-            The servable.
-
         Raises:
             ServingError: `NotFound` for an unknown model or version,
                 `InvalidRequest` for an unknown label.
         """
-        if label is not None:
-            version = self._labelled(name, label)
+        version = self._labelled(name, label, version)
         versions = self._models.get(name, {})
         wanted = max(versions, default=None) if version is None else version
         if wanted not in versions:
@@ -89,17 +77,10 @@ class ModelRepository:
     ) -> list[int]:
         """Returns the versions that a status request means, newest first.
 
-        Args:
-            name: Name of the model.
-            version: Its version, or `None`.
-            label: A label, or `None`. With neither, all versions.
-
-        Raises:
-            ServingError: `NotFound` for an unknown model or version,
-                `InvalidRequest` for an unknown label.
+        Arguments and errors are those of `get`, but that with neither version nor
+        label all are meant.
         """
-        if label is not None:
-            version = self._labelled(name, label)
+        version = self._labelled(name, label, version)
         versions = self._models.get(name, {})
         if version is not None and version not in versions:
             raise NotFound(f"Could not find version {version} of model {name}")
@@ -107,7 +88,9 @@ class ModelRepository:
             raise NotFound(f"Could not find any versions of model {name}")
         return sorted(versions, reverse=True) if version is None else [version]
 
-    def _labelled(self, name, label):
+    def _labelled(self, name, label, version):
+        if label is None:
+            return version
         labels = self._labels.get(name, {})
         if label not in labels:
             raise InvalidRequest(f"Unrecognized servable version label: {label}")

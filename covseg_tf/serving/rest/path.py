@@ -1,22 +1,22 @@
 """The paths of TensorFlow Serving's REST API."""
 
-import dataclasses
 import re
+import typing
 import urllib.parse
 
-from covseg_tf.serving.errors import InvalidRequest
+from covseg_tf.serving.errors import InvalidRequest, NotFound
 
 # An int64 has no more; int() is slow on many, and refuses thousands.
 _MOST_DIGITS = 19
 _WHICH = r"(?:/versions/(\d+)|/labels/([^/:]+))?"
-_POST = re.compile(
-    rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)", re.IGNORECASE
-)
-_GET = re.compile(rf"/v1/models(?:/([^/:]+))?{_WHICH}(?:/(metadata))?", re.IGNORECASE)
+# Starlette's routes tell upper and lower case apart; these paths do not.
+_PATTERNS = {
+    "POST": rf"/v1/models/([^/:]+){_WHICH}:(classify|regress|predict)",
+    "GET": rf"/v1/models(?:/([^/:]+))?{_WHICH}(?:/(metadata))?",
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class RestPath:
+class RestPath(typing.NamedTuple):
     """What a request asks for.
 
     Attributes:
@@ -34,17 +34,15 @@ class RestPath:
 
     @classmethod
     def parse(cls, http_method: str, path: str) -> "RestPath":
-        """Reads a path.
-
-        Args:
-            http_method: `"GET"` or `"POST"`; others match nothing.
-            path: As it came, percent signs and all.
+        """Reads a path as it came, percent signs and all.
 
         Raises:
-            InvalidRequest: If it is none of the API's paths.
+            ServingError: `NotFound` outside `/v1/`, `InvalidRequest` if it is none
+                of the API's paths.
         """
-        pattern = {"POST": _POST, "GET": _GET}.get(http_method)
-        match = pattern.fullmatch(path) if pattern else None
+        if not path.lower().startswith("/v1/"):
+            raise NotFound(f"No such page: {http_method} {path}")
+        match = re.fullmatch(_PATTERNS.get(http_method, "$^"), path, re.IGNORECASE)
         if not match:
             raise InvalidRequest(f"Malformed request: {http_method} {path}")
         model, version, label, method = match.groups()

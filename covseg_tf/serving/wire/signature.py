@@ -2,9 +2,7 @@
 
 import dataclasses
 
-from covseg_tf.serving.tensor_spec import TensorSpec
-
-PREDICT = "tensorflow/serving/predict"
+from covseg_tf.serving.wire.tensor_spec import TensorSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +17,7 @@ class Signature:
 
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
-    method_name: str = PREDICT
+    method_name: str = "tensorflow/serving/predict"
 
     def to_json(self) -> dict:
         """Returns TensorFlow's `SignatureDef` as JSON."""

@@ -4,12 +4,11 @@ import pathlib
 
 from covseg_tf.edge import bundled_models
 from covseg_tf.edge.bundle import MANIFEST
-from covseg_tf.serving.bundle_servable import BundleServable
-from covseg_tf.serving.model_config import ModelConfig
-from covseg_tf.serving.model_repository import ModelRepository
-from covseg_tf.serving.models_config import read_models_config
-from covseg_tf.serving.saved_model_servable import SavedModelServable
-from covseg_tf.serving.servable import Servable
+from covseg_tf.serving.repository.bundle_servable import BundleServable
+from covseg_tf.serving.repository.model_repository import ModelRepository
+from covseg_tf.serving.repository.models_config import ModelConfig, read_models_config
+from covseg_tf.serving.repository.saved_model_servable import SavedModelServable
+from covseg_tf.serving.repository.servable import Servable
 
 _SAVED_MODEL = "saved_model.pb"
 
@@ -43,65 +42,52 @@ def load_repository(
     """
     if (model is None) == (models_config is None):
         raise ValueError("Give either a MODEL or --models-config, one of the two.")
-    settings = workers, max_image_pixels
-    repository = ModelRepository()
-    if models_config is not None:
-        if name or labels:
-            raise ValueError(
-                "With --models-config, names and labels are those of the file."
-            )
-        for config in read_models_config(models_config):
-            _add_base(repository, config, settings)
-        return repository
-    labels = labels or {}
-    folder = pathlib.Path(str(model))
-    if str(model) not in bundled_models() and _versions(folder):
-        name = name or folder.resolve().name
-        config = ModelConfig(name, folder, labels=labels)
-        _add_base(repository, config, settings)
+    if models_config is not None and (name or labels):
+        raise ValueError(
+            "With --models-config, names and labels are those of the file."
+        )
+    repository, settings = ModelRepository(), (workers, max_image_pixels)
+    if models_config is None:
+        base = pathlib.Path(str(model))
+        if str(model) in bundled_models() or not _versions(base):
+            servable = _load_single(model, name, settings)
+            repository.add(servable)
+            for label, version in (labels or {}).items():
+                repository.set_label(servable.name, label, version)
+            return repository
+        name = name or base.resolve().name
+        configs = [ModelConfig(name, base, labels or {})]
     else:
-        servable = _load_single(model, name, settings)
-        repository.add(servable)
-        _add_labels(repository, servable.name, labels)
+        configs = read_models_config(models_config)
+    for config in configs:
+        found = _versions(config.base_path)
+        for version in sorted(config.pick(set(found))):
+            repository.add(_load(found[version], config.name, version, settings))
+        for label, version in config.labels.items():
+            repository.set_label(config.name, label, version)
     return repository
-
-
-def _add_base(repository, config, settings):
-    found = _versions(config.base_path)
-    named = set(config.labels.values()) & set(found)
-    if config.latest is None or config.specific:
-        named = set()  # the policy alone decides
-    for version in sorted({*config.pick(list(found)), *named}):
-        repository.add(_load(found[version], config.name, version, settings))
-    _add_labels(repository, config.name, config.labels)
-
-
-def _add_labels(repository, name, labels):
-    for label, version in labels.items():
-        repository.set_label(name, label, version)
 
 
 def _versions(folder) -> dict[int, pathlib.Path]:
     """Returns a base folder's versions; empty if it is none."""
-    if not folder.is_dir():
-        return {}
     return {
         int(path.name): path
-        for path in folder.iterdir()
+        for path in (folder.iterdir() if folder.is_dir() else ())
         if path.name.isdecimal() and (_is_saved(path) or (path / MANIFEST).is_file())
     }
 
 
 def _load_single(model, name, settings) -> Servable:
-    folder = pathlib.Path(model)
-    if str(model) in bundled_models() or not _is_saved(folder):
-        if str(model) not in bundled_models() and not folder.is_file():
-            _check_is_bundle(folder)
-        return _load(model, name, 1, settings)
-    folder = folder.resolve()
-    if folder.name.isdecimal():
-        return _load(folder, name or folder.parent.name, int(folder.name), settings)
-    return _load(folder, name or folder.name, 1, settings)
+    folder, is_bundled = pathlib.Path(model), str(model) in bundled_models()
+    if not is_bundled and _is_saved(folder):
+        folder = folder.resolve()
+        if folder.name.isdecimal():
+            name, version = name or folder.parent.name, int(folder.name)
+            return _load(folder, name, version, settings)
+        return _load(folder, name or folder.name, 1, settings)
+    if not is_bundled and not folder.is_file():
+        _check_is_bundle(folder)
+    return _load(model, name, 1, settings)
 
 
 def _check_is_bundle(folder):

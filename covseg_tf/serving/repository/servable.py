@@ -5,11 +5,9 @@ import math
 
 import numpy as np
 
+from covseg_tf.edge.image_guard import ImageTooLarge, check_image
 from covseg_tf.serving.errors import InvalidRequest, TooLarge
-from covseg_tf.serving.image_guard import check_image
-from covseg_tf.serving.json_guard import row_values
-from covseg_tf.serving.signature import Signature
-from covseg_tf.serving.tensor_spec import TensorSpec
+from covseg_tf.serving.wire import Signature, TensorSpec
 
 # Inputs of this name hold whole image files.
 IMAGE_INPUT = "image_bytes"
@@ -28,11 +26,7 @@ class Servable(abc.ABC):
         max_batch: Most images in one call.
 
     Attributes:
-        name: As above.
-        version: As above.
-        signatures: As above.
-        max_image_pixels: As above.
-        max_batch: As above.
+        name: As above, and so are the other four.
     """
 
     def __init__(
@@ -77,16 +71,15 @@ class Servable(abc.ABC):
             )
         _check_names(signature.inputs, inputs)
         for position, (name, spec) in enumerate(signature.inputs.items()):
-            self._check_array(position, name, spec, inputs[name])
+            _check_type(position, spec, inputs[name])
+            self.check_shape(name, spec, inputs[name].shape)
+            if name == IMAGE_INPUT:
+                for index, data in enumerate(inputs[name].ravel()):
+                    self._check_image(f"{name}[{index}]", data)
         return self._run(signature_name, inputs)
 
-    def check_shape(self, name: str, spec: TensorSpec, shape: tuple[int, ...]):
+    def check_shape(self, name: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         """Refuses a shape; a transport asks this before it builds the array.
-
-        Args:
-            name: Name of the input.
-            spec: What the signature says of it.
-            shape: The shape that came.
 
         Raises:
             ServingError: `InvalidRequest` or `TooLarge`.
@@ -104,16 +97,11 @@ class Servable(abc.ABC):
                 "taken at once; send smaller batches."
             )
 
-    def check_size(self, name: str, spec: TensorSpec, shape: tuple[int, ...]):
+    def check_size(self, name: str, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         """Refuses a shape that is too large, and leaves others to `check_shape`.
 
         Nested lists are asked this before they are flattened: what is merely of
         the wrong shape is small then, and its first error is told as usual.
-
-        Args:
-            name: Name of the input.
-            spec: What the signature says of it.
-            shape: The shape that the first element of each list gives.
 
         Raises:
             ServingError: `InvalidRequest` or `TooLarge`.
@@ -121,43 +109,42 @@ class Servable(abc.ABC):
         # An empty list counts as one value: a million of them are none else.
         in_a_row = math.prod(max(size, 1) for size in shape[1:])
         rows = shape[0] if shape else 1
-        if rows > self.max_batch or in_a_row > row_values(spec):
+        if rows > self.max_batch or in_a_row > spec.row_values:
             self.check_shape(name, spec, shape)
 
     @abc.abstractmethod
     def _run(self, signature_name, inputs):
         """Computes checked inputs."""
 
-    def _check_array(self, position, name, spec, array):
-        if spec.numpy_dtype is None or array.dtype != spec.numpy_dtype:
-            kind = "string" if array.dtype == object else array.dtype.name
-            kind = {"float32": "float", "float64": "double"}.get(kind, kind)
-            raise InvalidRequest(
-                f"Expects arg[{position}] to be {spec.short_dtype} but {kind} is "
-                "provided"
-            )
-        self.check_shape(name, spec, array.shape)
-        if name == IMAGE_INPUT:
-            for index, data in enumerate(array.ravel()):
-                try:
-                    check_image(data, self.max_image_pixels)
-                except (InvalidRequest, TooLarge) as error:
-                    raise type(error)(f"{name}[{index}]: {error}") from None
+    def _check_image(self, place, data):
+        try:
+            check_image(data, self.max_image_pixels)
+        except ImageTooLarge as error:
+            raise TooLarge(f"{place}: {error}") from None
+        except ValueError as error:
+            raise InvalidRequest(f"{place}: {error}") from None
 
 
 def _check_names(expected, inputs):
+    def listed(names):
+        return f"{{{','.join(sorted(names))}}}"
+
     extra, missing = set(inputs) - set(expected), set(expected) - set(inputs)
     if extra or missing:
         raise InvalidRequest(
             f"input size does not match signature: {len(inputs)}!={len(expected)} "
-            f"len({{{_listed(inputs)}}}) != len({{{_listed(expected)}}}). "
-            f"Sent extra: {{{_listed(extra)}}}. "
-            f"Missing but required: {{{_listed(missing)}}}."
+            f"len({listed(inputs)}) != len({listed(expected)}). Sent extra: "
+            f"{listed(extra)}. Missing but required: {listed(missing)}."
         )
 
 
-def _listed(names):
-    return ",".join(sorted(names))
+def _check_type(position, spec, array):
+    if spec.numpy_dtype is None or array.dtype != spec.numpy_dtype:
+        kind = "string" if array.dtype == object else array.dtype.name
+        kind = {"float32": "float", "float64": "double"}.get(kind, kind)
+        raise InvalidRequest(
+            f"Expects arg[{position}] to be {spec.short_dtype} but {kind} is provided"
+        )
 
 
 def _brackets(shape):

@@ -1,28 +1,25 @@
 """Nested JSON lists to arrays, by TensorFlow Serving's rules."""
 
 import base64
-import binascii
 import itertools
 import json
-from collections.abc import Sequence
 
 import numpy as np
 
 from covseg_tf.serving.errors import InvalidRequest
-from covseg_tf.serving.tensor_spec import TensorSpec
+from covseg_tf.serving.wire.tensor_spec import TensorSpec
 
 # An error quotes the value it is about; TensorFlow Serving quotes all of it.
 _QUOTED = 200
 _DEEPEST = 32
 _LARGEST_INTEGER = {"DT_FLOAT": 2**24 - 1, "DT_DOUBLE": 2**53 - 1}
+# What may stand for each kind of NumPy type.
+_TYPES = {"b": {bool}, "f": {int, float}, "i": {int}, "u": {int}}
+_NAMES = {type(None): "Null", dict: "Object", list: "Array", str: "String"}
 
 
 def array_from_json(value: object, spec: TensorSpec) -> np.ndarray:
-    """Returns the array of a nested list or a scalar.
-
-    Args:
-        value: Parsed JSON; bytes are `{"b64": "..."}`.
-        spec: Type that the values must have. Its shape is not looked at.
+    """Returns the array of a nested list or a scalar; its shape is not looked at.
 
     Raises:
         InvalidRequest: If the lists are ragged or a value has another type.
@@ -30,8 +27,7 @@ def array_from_json(value: object, spec: TensorSpec) -> np.ndarray:
     shape = shape_of(value)
     if len(shape) >= _DEEPEST:
         raise InvalidRequest(f"Encountered lists nested {len(shape)} deep.")
-    leaves = _flatten(value, shape)
-    return _convert(leaves, spec).reshape(shape)
+    return _convert(_flatten(value, shape), spec).reshape(shape)
 
 
 def quote(value: object) -> str:
@@ -55,17 +51,11 @@ def is_base64(value: object) -> bool:
 
 
 def shape_of(value: object) -> tuple[int, ...]:
-    """Returns the sizes of nested lists, going by the first element of each.
-
-    Args:
-        value: Parsed JSON; a scalar has the shape `()`.
-    """
+    """Returns the sizes of nested lists, going by the first element of each."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
-        if not value:
-            break
-        value = value[0]
+        value = value[0] if value else None
     return tuple(shape)
 
 
@@ -73,8 +63,7 @@ def _flatten(value, shape):
     # Level by level: the loops run in C, which 65,536 pixels need.
     values = [value]
     for level, size in enumerate(shape):
-        kinds = set(map(type, values))
-        if kinds - {list}:
+        if set(map(type, values)) - {list}:
             odd = next(x for x in values if not isinstance(x, list))
             raise InvalidRequest(
                 f"JSON Value: {quote(odd)} found at incorrect level: {level + 1} in "
@@ -94,58 +83,45 @@ def _flatten(value, shape):
     return values
 
 
-def _convert(values: Sequence, spec: TensorSpec) -> np.ndarray:
-    if spec.dtype == "DT_STRING":
-        array = np.empty(len(values), object)
-        array[:] = [_to_bytes(value, spec) for value in values]
-        return array
-    if spec.dtype in _LARGEST_INTEGER:
-        return _to_floats(values, spec)
-    if spec.dtype == "DT_BOOL":
-        return np.array(_of_types(values, spec, bool), np.bool_)
+def _convert(values, spec):
     if spec.numpy_dtype is None:
         raise InvalidRequest(
             f"Conversion of JSON Value: {quote(values[:1])} to type: "
             f"{spec.short_dtype}",
             "UNIMPLEMENTED",
         )
-    return _to_integers(values, spec)
+    kind = np.dtype(spec.numpy_dtype).kind
+    if kind == "O":
+        array = np.empty(len(values), object)
+        array[:] = [_to_bytes(value, spec) for value in values]
+        return array
+    if set(map(type, values)) - _TYPES[kind]:
+        raise _type_error(next(x for x in values if type(x) not in _TYPES[kind]), spec)
+    if kind == "f":
+        _check_floats(values, spec)
+    elif kind in "iu":
+        limits = np.iinfo(spec.numpy_dtype)
+        for value in values:
+            if not limits.min <= value <= limits.max:
+                raise _type_error(value, spec)
+    return np.array(values, spec.numpy_dtype)
 
 
-def _to_floats(values, spec):
-    numbers = _of_types(values, spec, int, float)
+def _check_floats(numbers, spec):
+    largest, whole = np.finfo(spec.numpy_dtype).max, _LARGEST_INTEGER[spec.dtype]
     try:
         wide = np.abs(np.array(numbers, np.float64))
-    except OverflowError:  # an integer beyond every float
-        raise _lossy(max(numbers, key=abs), spec) from None
-    largest, whole = np.finfo(spec.numpy_dtype).max, _LARGEST_INTEGER[spec.dtype]
-    for index in np.flatnonzero((wide > whole) & np.isfinite(wide)):
         # Infinity and NaN are said in so many words and pass.
-        if isinstance(numbers[index], int) or wide[index] > largest:
-            raise _lossy(numbers[index], spec)
-    return np.array(numbers, spec.numpy_dtype)
-
-
-def _lossy(value, spec):
-    return InvalidRequest(
-        f"Cannot convert JSON value: {quote(value)} to {spec.short_dtype} without "
-        "loss of precision."
-    )
-
-
-def _to_integers(values, spec):
-    numbers = _of_types(values, spec, int)
-    limits = np.iinfo(spec.numpy_dtype)
-    for value in numbers:
-        if not limits.min <= value <= limits.max:
-            raise _type_error(value, spec)
-    return np.array(numbers, spec.numpy_dtype)
-
-
-def _of_types(values, spec, *types):
-    if set(map(type, values)) - set(types):
-        raise _type_error(next(x for x in values if type(x) not in types), spec)
-    return values
+        large = np.flatnonzero((wide > whole) & np.isfinite(wide))
+        lost = [i for i in large if type(numbers[i]) is int or wide[i] > largest]
+        value = numbers[lost[0]] if lost else None
+    except OverflowError:  # an integer beyond every float
+        value = max(numbers, key=abs)
+    if value is not None:
+        raise InvalidRequest(
+            f"Cannot convert JSON value: {quote(value)} to {spec.short_dtype} without "
+            "loss of precision."
+        )
 
 
 def _to_bytes(value, spec):
@@ -163,19 +139,12 @@ def _to_bytes(value, spec):
     text = "".join(value["b64"].split()).rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise InvalidRequest("Unable to base64 decode") from None
 
 
 def _type_error(value, spec):
-    names = {
-        type(None): "Null",
-        dict: "Object",
-        list: "Array",
-        str: "String",
-        bool: "True" if value is True else "False",
-    }
-    kind = names.get(type(value), "Number")
+    kind = str(value) if type(value) is bool else _NAMES.get(type(value), "Number")
     return InvalidRequest(
         f"JSON Value: {quote(value)} Type: {kind} is not of expected type: "
         f"{spec.short_dtype}"
