@@ -15,9 +15,13 @@ import numpy as np
 import pytest
 
 from covseg_tf.edge import draw_phantom
+from covseg_tf.imaging.correct.correct_film import (
+    _drawn_chest,
+    find_frame,
+    looks_inverted,
+)
+from covseg_tf.imaging.sources.find_sources import bytes_sources
 from covseg_tf.triage import Film, Source, Volume, find_sources
-from covseg_tf.triage.correct import _drawn_chest, find_frame, looks_inverted
-from covseg_tf.triage.sources import bytes_sources
 
 GREYS = (np.arange(12 * 16, dtype=np.uint8) + 10).reshape(12, 16)
 FILM = draw_phantom(3, 0.3, 128).image
@@ -564,7 +568,7 @@ def test_standard_input(monkeypatch):
     assert source.name == "-!a.png"
     assert source.read().shape == FILM.shape
     assert "is empty" in failure(pipe(b"")[0])
-    monkeypatch.setattr("covseg_tf.triage.entry.MAX_STDIN", 10)
+    monkeypatch.setattr("covseg_tf.imaging.sources.entry.MAX_STDIN", 10)
     assert "more than 10 bytes" in failure(pipe(b"x" * 11)[0])
 
 
@@ -662,7 +666,7 @@ def test_sequences_deep_in_one_another_and_many_elements(monkeypatch):
     head = dicom(DEEP)[: 128 + 4]
     meta = dicom(DEEP)[132 : 132 + 12 + struct.unpack_from("<I", dicom(DEEP), 140)[0]]
     assert "too deep" in reason(head + meta + (sequence + item) * depth)
-    monkeypatch.setattr("covseg_tf.triage.dicom_file._Meter.left", 5)
+    monkeypatch.setattr("covseg_tf.imaging.dicom.header._Meter.left", 5)
     assert "too many elements" in reason(dicom(DEEP))
 
 

@@ -3,9 +3,9 @@
 import csv
 import pathlib
 
-from covseg_tf.data.dicom import is_dicom, read_dicom_spacing
 from covseg_tf.data.faults import first_fault
 from covseg_tf.data.sample import Sample
+from covseg_tf.imaging.dicom.xray import is_dicom, read_dicom_spacing
 
 _FILE = "manifest.csv"
 _COLUMNS = ("split", "patient", "finding")

@@ -15,10 +15,9 @@ import zlib
 
 import numpy as np
 
-from covseg_tf.data.window import window_hounsfield
+from covseg_tf.imaging.contrast import window_hounsfield
+from covseg_tf.imaging.nifti import AIR, axes_of, turn_volume
 
-# A volume with nothing below this has no air in it, hence no Hounsfield units.
-AIR = -200.0
 _LABELS = (0, 1, 2, 3)
 _LOCK = threading.Lock()
 
@@ -165,30 +164,6 @@ def _values(path, image):
         raise ValueError(f"{image}: {error}") from None
 
 
-def turn_volume(
-    values: np.ndarray, affine: np.ndarray
-) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Turns voxels as they are looked at.
-
-    Args:
-        values: Array `(x, y, z)`, the axes in any order and direction.
-        affine: The header's 4 x 4 matrix.
-
-    Returns:
-        A view `(slices, rows, columns)`, and which axis each of them was.
-
-    Raises:
-        ValueError: If the matrix does not say how the volume lies.
-    """
-    from nibabel.orientations import apply_orientation
-
-    orientation = _axes(affine)
-    values = apply_orientation(values, orientation)
-    # Now x grows to the patient's right, y to the front, z to the head.
-    order = np.argsort(orientation[:, 0])[::-1]
-    return values[::-1, ::-1].T, tuple(order.tolist())
-
-
 def _open(path):
     try:
         import nibabel
@@ -221,20 +196,9 @@ def _readable(path):
 
 def _orientation(path, image):
     try:
-        return _axes(image.affine)
+        return axes_of(image.affine)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _axes(affine):
-    from nibabel.orientations import io_orientation
-
-    if not np.isfinite(affine).all():
-        raise ValueError("its header does not say how the volume lies.")
-    orientation = io_orientation(affine)
-    if np.isnan(orientation).any():
-        raise ValueError("its header does not say how the volume lies.")
-    return orientation
 
 
 def _size(image):

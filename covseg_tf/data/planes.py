@@ -4,10 +4,10 @@ import typing
 
 import numpy as np
 
-from covseg_tf.data.dicom import is_dicom, read_dicom_xray
 from covseg_tf.data.nifti import is_volume, read_ct_slice, read_label_slice
-from covseg_tf.data.window import LUNG_LEVEL, LUNG_WIDTH
-from covseg_tf.edge.preprocessing import read_image, to_grey
+from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH, to_grey
+from covseg_tf.imaging.dicom.xray import is_dicom, read_dicom_xray
+from covseg_tf.imaging.picture import read_image
 
 if typing.TYPE_CHECKING:
     from covseg_tf.data.sample import Sample

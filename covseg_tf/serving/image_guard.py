@@ -1,6 +1,6 @@
 """Looks at an image file before a decoder does, in the server's own errors."""
 
-from covseg_tf.edge import image_guard
+from covseg_tf.imaging import png_jpeg
 from covseg_tf.serving.errors import InvalidRequest, TooLarge
 
 
@@ -20,8 +20,8 @@ def check_image(data: bytes, max_pixels: int) -> tuple[int, int]:
         TooLarge: If its header states more pixels.
     """
     try:
-        return image_guard.check_image(data, max_pixels)
-    except image_guard.ImageTooLarge as error:
+        return png_jpeg.check_image(data, max_pixels)
+    except png_jpeg.ImageTooLarge as error:
         raise TooLarge(str(error)) from None
     except ValueError as error:
         raise InvalidRequest(str(error)) from None

@@ -21,7 +21,8 @@ import pytest
 import covseg_tf
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.edge.guard import view_scores
-from covseg_tf.edge.preprocessing import read_image, to_grey
+from covseg_tf.imaging.contrast import to_grey
+from covseg_tf.imaging.picture import read_image
 from covseg_tf.web import PageServer, build_site
 
 # Milliseconds; a machine under load is slow, not wrong.

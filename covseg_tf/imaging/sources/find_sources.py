@@ -5,23 +5,23 @@ import functools
 import pathlib
 from collections.abc import Iterable, Iterator
 
-from covseg_tf.triage.archive import archive_entries
-from covseg_tf.triage.correct import correct_film
-from covseg_tf.triage.dicom_file import (
+from covseg_tf.imaging.correct.correct_film import correct_film
+from covseg_tf.imaging.dicom.film import read_dicom_film
+from covseg_tf.imaging.dicom.header import (
     dicom_errors,
     is_dicom_data,
     parse_dicom,
     text_of,
 )
-from covseg_tf.triage.dicom_pixels import frame_count
-from covseg_tf.triage.entry import Entry, bytes_entry, file_entry, stdin_entry
-from covseg_tf.triage.folder import SUFFIXES, folder_entries
-from covseg_tf.triage.read_dicom import read_dicom_film
-from covseg_tf.triage.read_nifti import is_nifti, read_nifti_volume
-from covseg_tf.triage.read_picture import read_picture
-from covseg_tf.triage.series import is_scout, read_series, series_identity
-from covseg_tf.triage.source import Source, guarded
-from covseg_tf.triage.tiff import is_tiff, tiff_pages
+from covseg_tf.imaging.dicom.pixels import frame_count
+from covseg_tf.imaging.dicom.series import is_scout, read_series, series_identity
+from covseg_tf.imaging.nifti import is_nifti, read_nifti_volume
+from covseg_tf.imaging.picture import read_picture
+from covseg_tf.imaging.sources.archive import archive_entries
+from covseg_tf.imaging.sources.entry import Entry, bytes_entry, file_entry, stdin_entry
+from covseg_tf.imaging.sources.folder import SUFFIXES, folder_entries
+from covseg_tf.imaging.sources.source import Source, guarded
+from covseg_tf.imaging.tiff import is_tiff, tiff_pages
 
 # Holds the header of most DICOM files; the rest are read whole.
 _HEAD = 1 << 16

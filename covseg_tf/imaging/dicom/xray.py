@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.imaging.contrast import to_grey
 
 _RADIOGRAPHY = ("CR", "DX", "DR", "RG", "OT", "")
 

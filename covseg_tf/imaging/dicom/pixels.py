@@ -5,10 +5,10 @@ import struct
 import cv2
 import numpy as np
 
-from covseg_tf.edge.image_guard import check_size, walk_jpeg
-from covseg_tf.triage.decode import JPEG_END, check_jpeg, decode
-from covseg_tf.triage.dicom_file import number_of
-from covseg_tf.triage.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.decode import JPEG_END, check_jpeg, decode
+from covseg_tf.imaging.dicom.header import number_of
+from covseg_tf.imaging.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.png_jpeg import check_size, walk_jpeg
 
 _RLE = "1.2.840.10008.1.2.5"
 _BASELINE = "1.2.840.10008.1.2.4.50"

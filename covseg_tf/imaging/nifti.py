@@ -10,11 +10,12 @@ import zlib
 
 import numpy as np
 
-from covseg_tf.data.nifti import AIR, turn_volume
-from covseg_tf.data.window import window_hounsfield
-from covseg_tf.triage.film import Volume
-from covseg_tf.triage.limits import MAX_VOLUME
+from covseg_tf.imaging.contrast import window_hounsfield
+from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.limits import MAX_VOLUME
 
+# A volume with nothing below this has no air in it, hence no Hounsfield units.
+AIR = -200.0
 _GZIP = b"\x1f\x8b"
 _LONGEST_HEADER = 544
 # Header extensions lie between the header and the voxels.
@@ -80,6 +81,46 @@ def read_nifti_volume(data: bytes) -> Volume:
     usable = all(math.isfinite(z) and z > 0 for z in spacing)
     grey, notes = _grey(values, float(slope), float(offset))
     return Volume(grey, spacing if usable else None, notes)
+
+
+def turn_volume(
+    values: np.ndarray, affine: np.ndarray
+) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Turns voxels as they are looked at.
+
+    Args:
+        values: Array `(x, y, z)`, the axes in any order and direction.
+        affine: The header's 4 x 4 matrix.
+
+    Returns:
+        A view `(slices, rows, columns)`, and which axis each of them was.
+
+    Raises:
+        ValueError: If the matrix does not say how the volume lies.
+    """
+    from nibabel.orientations import apply_orientation
+
+    orientation = axes_of(affine)
+    values = apply_orientation(values, orientation)
+    # Now x grows to the patient's right, y to the front, z to the head.
+    order = np.argsort(orientation[:, 0])[::-1]
+    return values[::-1, ::-1].T, tuple(order.tolist())
+
+
+def axes_of(affine: np.ndarray) -> np.ndarray:
+    """Returns nibabel's `io_orientation` of a header that says how it lies.
+
+    Raises:
+        ValueError: If it does not say.
+    """
+    from nibabel.orientations import io_orientation
+
+    if not np.isfinite(affine).all():
+        raise ValueError("its header does not say how the volume lies.")
+    orientation = io_orientation(affine)
+    if np.isnan(orientation).any():
+        raise ValueError("its header does not say how the volume lies.")
+    return orientation
 
 
 @contextlib.contextmanager

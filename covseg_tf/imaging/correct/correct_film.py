@@ -7,7 +7,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from covseg_tf.triage.film import Film
+from covseg_tf.imaging.film import Film
 
 # Below this correlation with a drawn chest a film counts as inverted. Chosen on
 # 2,518 real films: 97 of 100 negatives are found, 1 film in 2,518 is turned

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import BinaryIO
 
-from covseg_tf.triage.limits import MAX_FILE, MAX_STDIN
+from covseg_tf.imaging.limits import MAX_FILE, MAX_STDIN
 
 _FLAGS = os.O_RDONLY
 for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"):

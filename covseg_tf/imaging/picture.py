@@ -1,14 +1,16 @@
 """Films from image files: PNG, JPEG, TIFF, BMP, WebP."""
 
+import pathlib
+
 import cv2
 import numpy as np
 
-from covseg_tf.edge.image_guard import JPEG
-from covseg_tf.edge.preprocessing import to_grey
-from covseg_tf.triage.decode import FLAGS, JPEG_END, check_jpeg, decode
-from covseg_tf.triage.film import Film
-from covseg_tf.triage.headers import check_header
-from covseg_tf.triage.tiff import is_tiff, tiff_pages
+from covseg_tf.imaging.contrast import to_grey
+from covseg_tf.imaging.decode import FLAGS, JPEG_END, check_jpeg, decode
+from covseg_tf.imaging.film import Film
+from covseg_tf.imaging.headers import check_header
+from covseg_tf.imaging.png_jpeg import JPEG
+from covseg_tf.imaging.tiff import is_tiff, tiff_pages
 
 # Colours so far apart are no noise of JPEG, in more than one pixel of 1,000.
 _COLOUR, _COLOURED = 12, 0.001
@@ -73,3 +75,35 @@ def _is_coloured(image):
     if image.dtype != np.uint8:
         limit *= float(np.abs(image).max()) / 255
     return bool((apart > limit).mean() > _COLOURED)
+
+
+def read_image(path: str | pathlib.Path) -> np.ndarray:
+    """Decodes an image file at its own depth, turned as its EXIF tag says.
+
+    Args:
+        path: A file in a format that OpenCV reads (PNG, JPEG, TIFF, BMP, ...).
+
+    Returns:
+        Array `(rows, columns)` or `(rows, columns, 3)` in BGR order, uint8 or
+        uint16 (or float for such TIFFs); transparency is dropped.
+
+    Raises:
+        ValueError: If the file does not exist, is empty or cannot be decoded.
+    """
+    path = pathlib.Path(path)
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}.") from None
+    if data.size == 0:
+        raise ValueError(f"{path}: the file is empty.")
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
+    except cv2.error as error:
+        raise ValueError(f"{path}: cannot be decoded ({error.err}).") from None
+    if image is None:
+        raise ValueError(
+            f"{path}: cannot be decoded; it is damaged or no image. Save it as "
+            "PNG or JPEG."
+        )
+    return image

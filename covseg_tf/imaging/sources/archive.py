@@ -5,9 +5,9 @@ import struct
 import zipfile
 import zlib
 
-from covseg_tf.triage.entry import Entry, failed_entry, open_file
-from covseg_tf.triage.folder import is_litter, promises_film
-from covseg_tf.triage.limits import MAX_DIRECTORY, MAX_FILE, MAX_RATIO
+from covseg_tf.imaging.limits import MAX_DIRECTORY, MAX_FILE, MAX_RATIO
+from covseg_tf.imaging.sources.entry import Entry, failed_entry, open_file
+from covseg_tf.imaging.sources.folder import is_litter, promises_film
 
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FROM_ARCHIVE, _FROM_MEMBER = 2 << 30, 100 << 20

@@ -8,7 +8,7 @@ import threading
 import warnings
 import zlib
 
-from covseg_tf.triage.limits import MAX_FILE, MAX_READS, MAX_VALUE
+from covseg_tf.imaging.limits import MAX_FILE, MAX_READS, MAX_VALUE
 
 _NEEDS_PYDICOM = "reading DICOM needs pydicom: pip install 'covseg-tf[medical]'"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"

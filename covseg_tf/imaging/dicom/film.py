@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from covseg_tf.data.dicom import dicom_grey_levels, has_window
-from covseg_tf.triage.dicom_file import dicom_errors, parse_dicom, text_of
-from covseg_tf.triage.dicom_pixels import frame_count, read_frame
-from covseg_tf.triage.film import Film
+from covseg_tf.imaging.dicom.header import dicom_errors, parse_dicom, text_of
+from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
+from covseg_tf.imaging.dicom.xray import dicom_grey_levels, has_window
+from covseg_tf.imaging.film import Film
 
 # Radiography, and what scanned or exported films are filed under.
 _RADIOGRAPHY = ("CR", "DX", "DR", "RG", "OT", "SC", "")

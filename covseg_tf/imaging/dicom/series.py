@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covseg_tf.data.window import window_hounsfield
-from covseg_tf.triage.dicom_file import dicom_errors, number_of, parse_dicom
-from covseg_tf.triage.dicom_pixels import frame_count, read_frame
-from covseg_tf.triage.entry import Entry
-from covseg_tf.triage.film import Volume
-from covseg_tf.triage.limits import MAX_PIXELS, MAX_VOLUME
+from covseg_tf.imaging.contrast import window_hounsfield
+from covseg_tf.imaging.dicom.header import dicom_errors, number_of, parse_dicom
+from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
+from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.limits import MAX_PIXELS, MAX_VOLUME
+from covseg_tf.imaging.sources.entry import Entry
 
 # A slice's place is told apart from its neighbour's, in mm.
 _SAME_PLACE = 0.01

@@ -6,8 +6,8 @@ import threading
 import cv2
 import numpy as np
 
-from covseg_tf.edge.image_guard import walk_jpeg
-from covseg_tf.triage.limits import MAX_DECODED, MAX_PIXELS
+from covseg_tf.imaging.limits import MAX_DECODED, MAX_PIXELS
+from covseg_tf.imaging.png_jpeg import walk_jpeg
 
 FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 _LOCK = threading.Lock()
