@@ -15,12 +15,9 @@ import numpy as np
 import pytest
 
 from covseg_tf.edge import draw_phantom
-from covseg_tf.imaging.correct.correct_film import (
-    _drawn_chest,
-    find_frame,
-    looks_inverted,
-)
-from covseg_tf.imaging.sources.find_sources import bytes_sources
+from covseg_tf.imaging import bytes_sources
+from covseg_tf.imaging.correct.frame import find_frame
+from covseg_tf.imaging.correct.negative import _drawn_chest, looks_inverted
 from covseg_tf.triage import Film, Source, Volume, find_sources
 
 GREYS = (np.arange(12 * 16, dtype=np.uint8) + 10).reshape(12, 16)

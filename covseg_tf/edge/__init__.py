@@ -6,7 +6,7 @@ from covseg_tf.edge.prediction import Involvement, Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.segmenter import Segmenter
 from covseg_tf.edge.zones import Zones
-from covseg_tf.imaging.picture import read_image
+from covseg_tf.imaging import read_image
 
 __all__ = [
     "Bundle",

@@ -9,7 +9,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from covseg_tf.imaging.contrast import to_grey
+from covseg_tf.imaging import to_grey
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,7 @@ from covseg_tf.edge.guard import guard_flags
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.quiet import quiet_stderr
-from covseg_tf.imaging.contrast import to_grey
-from covseg_tf.imaging.picture import read_image
+from covseg_tf.imaging import read_image, to_grey
 
 _DTYPES = (np.uint8, np.int8, np.float32)
 

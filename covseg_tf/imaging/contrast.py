@@ -5,6 +5,8 @@ import numpy as np
 
 LUNG_LEVEL = -600.0
 LUNG_WIDTH = 1500.0
+# Colours so far apart are no noise of JPEG, in more than one pixel of 1,000.
+_COLOUR, _COLOURED = 12, 0.001
 # Rows that are stretched at once.
 _BLOCK = 256
 
@@ -43,11 +45,30 @@ def window_hounsfield(
     return np.rint(np.clip(grey, 0, 255)).astype(np.uint8)
 
 
+def as_grey(image: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns a decoded picture as `to_grey` does, and what was done to it.
+
+    Returns:
+        The grey levels, and keys of `NOTE_TEXTS`: `"colour"` where channels differ,
+        `"stretched"` where there were other depths than 8 bits.
+
+    Raises:
+        ValueError: As `to_grey`.
+    """
+    grey = to_grey(image)
+    colour = ("colour",) if image.ndim == 3 and _differ(image) else ()
+    return grey, colour if image.dtype == np.uint8 else (*colour, "stretched")
+
+
 def to_grey(image: np.ndarray) -> np.ndarray:
     """Returns any grey or colour image as uint8 `(rows, columns)`.
 
     8-bit pixels keep their values. Every other depth is stretched linearly,
     minimum to 0 and maximum to 255; a constant image becomes 0.
+
+    Args:
+        image: Array `(rows, columns)` or `(rows, columns, 1 | 3 | 4)`, integers or
+            floats; colour in BGR order.
 
     Raises:
         ValueError: If the array is no image, is empty or holds NaN or infinity.
@@ -75,6 +96,18 @@ def to_grey(image: np.ndarray) -> np.ndarray:
         code = cv2.COLOR_BGR2GRAY if image.shape[-1] == 3 else cv2.COLOR_BGRA2GRAY
         image = cv2.cvtColor(image, code)
     return np.ascontiguousarray(image)
+
+
+def _differ(image):
+    """Whether the channels of a picture are further apart than noise of JPEG."""
+    if image.shape[2] < 3:
+        return False
+    blue, green, red = (image[..., channel] for channel in range(3))
+    apart = np.maximum(cv2.absdiff(blue, green), cv2.absdiff(green, red))
+    limit = _COLOUR
+    if image.dtype != np.uint8:
+        limit *= float(np.abs(image).max()) / 255
+    return bool((apart > limit).mean() > _COLOURED)
 
 
 def _stretch_to_uint8(image):

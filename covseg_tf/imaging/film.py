@@ -13,6 +13,8 @@ NOTE_TEXTS = {
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
     "stretched": "More than 8 bits and no window: stretched from minimum to maximum.",
+    "rescale_unusable": "The header's rescaling means nothing; left out.",
+    "window_unusable": "A window or table of the header means nothing; passed over.",
     "no_end_mark": "The JPEG file lacks its end mark; no pixel is missing.",
     "grey_volume": "The volume holds grey levels, not HU; taken as it is.",
     "reformatted": "Axial slices made from another plane.",

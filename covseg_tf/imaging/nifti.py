@@ -4,13 +4,12 @@ import contextlib
 import math
 import struct
 import threading
-import typing
 import warnings
 import zlib
 
 import numpy as np
 
-from covseg_tf.imaging.contrast import window_hounsfield
+from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH, window_hounsfield
 from covseg_tf.imaging.film import Volume
 from covseg_tf.imaging.limits import MAX_VOLUME
 
@@ -23,6 +22,7 @@ _MOST_OFFSET = 16 << 20
 _MOST_TRAILING = 1 << 16
 _LOCK = threading.Lock()
 _BITS = {2: 8, 4: 16, 8: 32, 16: 32, 64: 64, 256: 8, 512: 16, 768: 32}
+_BITS |= {1024: 64, 1280: 64}
 
 
 def is_nifti(head: bytes) -> bool:
@@ -42,100 +42,162 @@ def is_nifti(head: bytes) -> bool:
     )
 
 
-def read_nifti_volume(data: bytes) -> Volume:
-    """Reads a CT volume through the lung window, turned as it is looked at.
+def read_nifti_volume(
+    data: bytes, level: float = LUNG_LEVEL, width: float = LUNG_WIDTH
+) -> Volume:
+    """Reads a CT volume through a window, turned as it is looked at.
 
     A volume without a value below -200 has no air in it, hence no Hounsfield
-    units; it is taken as it is if it holds 0 to 255, and refused otherwise.
+    units; it is taken as it is if it holds 0 to 255 (the Radiopaedia half of
+    COVID-19-CT-Seg does), and refused otherwise.
 
     Args:
         data: The file, packed by gzip or not.
+        level: As in `window_hounsfield`.
+        width: Likewise.
 
     Raises:
         ValueError: If nibabel is not installed, or the volume is damaged, too
             large, of more than three dimensions, or holds NaN or infinity.
     """
+    image = open_nifti(data)
+    with _nibabel_errors():
+        stored = image.dataobj.get_unscaled()
+    slope, offset = float(image.dataobj.slope), float(image.dataobj.inter)
+    values = turn_volume(stored, image.header)
+    grey, notes = _grey(values, slope, offset, (level, width))
+    spacing = size_and_spacing(image.header)[1]
+    usable = all(math.isfinite(s) and s > 0 for s in spacing)
+    return Volume(grey, spacing if usable else None, notes)
+
+
+def open_nifti(data: bytes):
+    """Opens a volume whose bytes are all there; its voxels are not decoded yet.
+
+    The header is looked at before nibabel is: nibabel believes what sizes it states.
+
+    Args:
+        data: The file, packed by gzip or not.
+
+    Returns:
+        A nibabel image.
+
+    Raises:
+        ValueError: If nibabel is not installed, or the volume is damaged, too
+            large, or of more than three dimensions.
+    """
+    nibabel = _nibabel()
+    data = _unpacked(data)
+    kind = nibabel.Nifti2Image if data[4:8] == b"n+2\0" else nibabel.Nifti1Image
+    with _nibabel_errors():
+        return kind.from_bytes(data)
+
+
+def read_voxels(data: bytes) -> np.ndarray:
+    """Returns the scaled values `(x, y, z)` of a volume, as they are stored.
+
+    Raises:
+        ValueError: As `open_nifti`.
+    """
+    image = open_nifti(data)
+    with _nibabel_errors():
+        return np.asanyarray(image.dataobj).reshape(image.shape[:3])
+
+
+def read_nifti_header(head: bytes):
+    """Returns the nibabel header of a volume.
+
+    Args:
+        head: Its first 4096 bytes or more, packed by gzip or not.
+
+    Raises:
+        ValueError: If nibabel is not installed, or there is no header of a volume.
+    """
+    nibabel = _nibabel()
+    head = _inflate(head, _LONGEST_HEADER) if head.startswith(_GZIP) else head
+    _stated_size(head)
+    with _nibabel_errors():
+        if head[4:8] == b"n+2\0":
+            return nibabel.Nifti2Header(head[:540])
+        return nibabel.Nifti1Header(head[:348])
+
+
+def turn_volume(values: np.ndarray, header) -> np.ndarray:
+    """Turns voxels as they are looked at.
+
+    Args:
+        values: Array `(x, y, z)`, the axes in any order and direction.
+        header: The nibabel header that says how they lie.
+
+    Returns:
+        A view `(slices, rows, columns)`: slices from the feet to the head, rows
+        from front to back, columns from the patient's right to the left.
+
+    Raises:
+        ValueError: If the header does not say how the volume lies.
+    """
+    from nibabel.orientations import apply_orientation
+
+    values = apply_orientation(values.reshape(values.shape[:3]), _orientation(header))
+    # Now x grows to the patient's right, y to the front, z to the head.
+    return values[::-1, ::-1].T
+
+
+def size_and_spacing(header) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Returns both as `(slices, rows, columns)` of the turned volume, in mm.
+
+    Args:
+        header: As in `turn_volume`.
+
+    Raises:
+        ValueError: If the header does not say how the volume lies.
+    """
+    order = np.argsort(_orientation(header)[:, 0])[::-1]
+    shape, zooms = header.get_data_shape(), header.get_zooms()
+    return tuple(int(shape[a]) for a in order), tuple(float(zooms[a]) for a in order)
+
+
+def _orientation(header):
+    from nibabel.orientations import io_orientation
+
+    with _nibabel_errors():
+        affine = np.asarray(header.get_best_affine(), np.float64)
+        if np.isfinite(affine).all():
+            orientation = io_orientation(affine)
+            if not np.isnan(orientation).any():
+                return orientation
+    raise ValueError("its header does not say how the volume lies.")
+
+
+def _nibabel():
     try:
         import nibabel
     except ImportError:
         raise ValueError(
             "reading NIfTI needs nibabel: pip install 'covseg-tf[medical]'"
         ) from None
-    data = _unpacked(data)
-    try:
-        kind = nibabel.Nifti2Image if data[4:8] == b"n+2\0" else nibabel.Nifti1Image
-        with _quiet(nibabel.imageglobals.logger):
-            image = kind.from_bytes(data)
-            proxy: typing.Any = image.dataobj
-            stored = np.asanyarray(proxy.get_unscaled())
-            affine = np.asarray(image.affine, np.float64)
-        slope, offset = proxy.slope, proxy.inter
-        zooms = [float(z) for z in image.header.get_zooms()[:3]]
-    except Exception as error:  # nibabel raises what NumPy raises
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"cannot be read as NIfTI ({reason}).") from None
-    stored = stored.reshape(stored.shape[:3])
-    with _quiet(nibabel.imageglobals.logger):
-        values, axes = turn_volume(stored, affine)
-    spacing = (zooms[axes[0]], zooms[axes[1]], zooms[axes[2]])
-    usable = all(math.isfinite(z) and z > 0 for z in spacing)
-    grey, notes = _grey(values, float(slope), float(offset))
-    return Volume(grey, spacing if usable else None, notes)
-
-
-def turn_volume(
-    values: np.ndarray, affine: np.ndarray
-) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Turns voxels as they are looked at.
-
-    Args:
-        values: Array `(x, y, z)`, the axes in any order and direction.
-        affine: The header's 4 x 4 matrix.
-
-    Returns:
-        A view `(slices, rows, columns)`, and which axis each of them was.
-
-    Raises:
-        ValueError: If the matrix does not say how the volume lies.
-    """
-    from nibabel.orientations import apply_orientation
-
-    orientation = axes_of(affine)
-    values = apply_orientation(values, orientation)
-    # Now x grows to the patient's right, y to the front, z to the head.
-    order = np.argsort(orientation[:, 0])[::-1]
-    return values[::-1, ::-1].T, tuple(order.tolist())
-
-
-def axes_of(affine: np.ndarray) -> np.ndarray:
-    """Returns nibabel's `io_orientation` of a header that says how it lies.
-
-    Raises:
-        ValueError: If it does not say.
-    """
-    from nibabel.orientations import io_orientation
-
-    if not np.isfinite(affine).all():
-        raise ValueError("its header does not say how the volume lies.")
-    orientation = io_orientation(affine)
-    if np.isnan(orientation).any():
-        raise ValueError("its header does not say how the volume lies.")
-    return orientation
+    return nibabel
 
 
 @contextlib.contextmanager
-def _quiet(logger):
+def _nibabel_errors():
     """nibabel tells what it mends in a header; loggers and filters are shared."""
+    logger = _nibabel().imageglobals.logger
     with _LOCK, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         before, logger.disabled = logger.disabled, True
         try:
             yield
+        except MemoryError:
+            raise
+        except Exception as error:  # nibabel raises what NumPy raises
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"cannot be read as NIfTI ({reason}).") from None
         finally:
             logger.disabled = before
 
 
-def _grey(values, slope, offset):
+def _grey(values, slope, offset, window):
     planes = (plane.astype(np.float32) * slope + offset for plane in values)
     with np.errstate(all="ignore"):
         ends = [(plane.min(), plane.max()) for plane in planes]
@@ -146,7 +208,7 @@ def _grey(values, slope, offset):
     if low < AIR:
         for index, plane in enumerate(values):
             hounsfield = plane.astype(np.float32) * slope + offset
-            grey[index] = window_hounsfield(hounsfield)
+            grey[index] = window_hounsfield(hounsfield, *window)
         return grey, ()
     if low < 0 or high > 255:
         raise ValueError(
@@ -193,7 +255,7 @@ def _checked_size(shape, kind, bits, start):
     dimensions, *sides = shape
     sides = sides[: max(0, dimensions)]
     if not 3 <= dimensions <= 7 or any(n != 1 for n in sides[3:]) or min(sides) < 1:
-        raise ValueError(f"expected a volume (x, y, z). Received shape: {sides}")
+        raise ValueError(f"expected a volume (x, y, z). Received shape: {tuple(sides)}")
     if _BITS.get(kind) != bits:
         raise ValueError(f"voxels of type {kind} and {bits} bits are not read.")
     if not 0 <= start <= _MOST_OFFSET:

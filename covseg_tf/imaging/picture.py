@@ -5,15 +5,13 @@ import pathlib
 import cv2
 import numpy as np
 
-from covseg_tf.imaging.contrast import to_grey
+from covseg_tf.imaging.contrast import as_grey
 from covseg_tf.imaging.decode import FLAGS, JPEG_END, check_jpeg, decode
 from covseg_tf.imaging.film import Film
 from covseg_tf.imaging.headers import check_header
 from covseg_tf.imaging.png_jpeg import JPEG
+from covseg_tf.imaging.regular_file import read_file
 from covseg_tf.imaging.tiff import is_tiff, tiff_pages
-
-# Colours so far apart are no noise of JPEG, in more than one pixel of 1,000.
-_COLOUR, _COLOURED = 12, 0.001
 
 
 def read_picture(data: bytes, page: int | None = None) -> Film:
@@ -33,27 +31,65 @@ def read_picture(data: bytes, page: int | None = None) -> Film:
         ValueError: If the file is of another format, damaged, cut short, too
             large, or holds NaN or infinity.
     """
+    image, notes = read_pixels(data, page or 0)
+    grey, done = as_grey(image)
+    frame = None if page is None else page + 1
+    return Film(grey, grey.shape, notes=notes + done, frame=frame)
+
+
+def read_pixels(data: bytes, page: int = 0) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Decodes a whole picture at its own depth, turned as its EXIF tag says.
+
+    Args:
+        data: As in `read_picture`.
+        page: Page of a TIFF file, from 0.
+
+    Returns:
+        Array `(rows, columns)` or `(rows, columns, 3)` in BGR order, and keys of
+        `NOTE_TEXTS`.
+
+    Raises:
+        ValueError: As `read_picture`.
+    """
     try:
-        size = check_header(data, page or 0)
+        size = check_header(data, page)
     except ValueError as error:
         raise ValueError(f"cannot be decoded: {error}") from None
     notes: tuple[str, ...] = ()
     if data.startswith(JPEG) and not check_jpeg(data):
         notes, data = ("no_end_mark",), data + JPEG_END
-    image = decode(data, page or 0)
+    image = decode(data, page)
     if sorted(image.shape[:2]) != sorted(size):
         raise ValueError(
             f"its header states {size[0]} x {size[1]} pixels, it holds "
             f"{image.shape[0]} x {image.shape[1]}."
         )
-    if _was_turned(data, page or 0, image):
+    if _was_turned(data, page, image):
         notes += ("turned",)
-    if _is_coloured(image):
-        notes += ("colour",)
-    if image.dtype != np.uint8:
-        notes += ("stretched",)
-    grey = to_grey(image)
-    return Film(grey, grey.shape, notes=notes, frame=None if page is None else page + 1)
+    return image, notes
+
+
+def read_image(path: str | pathlib.Path) -> np.ndarray:
+    """Decodes an image file at its own depth, turned as its EXIF tag says.
+
+    Args:
+        path: A PNG, JPEG, TIFF, BMP or WebP file.
+
+    Returns:
+        Array `(rows, columns)` or `(rows, columns, 3)` in BGR order, uint8 or
+        uint16 (or float for such TIFFs); transparency is dropped.
+
+    Raises:
+        ValueError: If the file does not exist, is empty, of another format,
+            damaged or cut short.
+    """
+    path = pathlib.Path(path)
+    try:
+        return read_pixels(read_file(path))[0]
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}.") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _was_turned(data, page, image):
@@ -64,46 +100,3 @@ def _was_turned(data, page, image):
         return False
     plain = decode(data, 0, FLAGS | cv2.IMREAD_IGNORE_ORIENTATION)
     return not np.array_equal(plain, image)
-
-
-def _is_coloured(image):
-    if image.ndim == 2 or image.shape[2] < 3:
-        return False
-    blue, green, red = (image[..., channel] for channel in range(3))
-    apart = np.maximum(cv2.absdiff(blue, green), cv2.absdiff(green, red))
-    limit = _COLOUR
-    if image.dtype != np.uint8:
-        limit *= float(np.abs(image).max()) / 255
-    return bool((apart > limit).mean() > _COLOURED)
-
-
-def read_image(path: str | pathlib.Path) -> np.ndarray:
-    """Decodes an image file at its own depth, turned as its EXIF tag says.
-
-    Args:
-        path: A file in a format that OpenCV reads (PNG, JPEG, TIFF, BMP, ...).
-
-    Returns:
-        Array `(rows, columns)` or `(rows, columns, 3)` in BGR order, uint8 or
-        uint16 (or float for such TIFFs); transparency is dropped.
-
-    Raises:
-        ValueError: If the file does not exist, is empty or cannot be decoded.
-    """
-    path = pathlib.Path(path)
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}.") from None
-    if data.size == 0:
-        raise ValueError(f"{path}: the file is empty.")
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR)
-    except cv2.error as error:
-        raise ValueError(f"{path}: cannot be decoded ({error.err}).") from None
-    if image is None:
-        raise ValueError(
-            f"{path}: cannot be decoded; it is damaged or no image. Save it as "
-            "PNG or JPEG."
-        )
-    return image

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import read_image
-from covseg_tf.imaging.contrast import to_grey
+from covseg_tf.imaging import to_grey
 
 _AS_THEY_ARE = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
 

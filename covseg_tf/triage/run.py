@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from covseg_tf import __version__
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.imaging.sources.find_sources import Source, find_sources
+from covseg_tf.imaging import Source, find_sources
 from covseg_tf.triage.journal import Journal
 from covseg_tf.triage.output import (
     LAYERS,

@@ -9,8 +9,7 @@ import numpy as np
 
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.imaging.film import Film, Volume
-from covseg_tf.imaging.sources.find_sources import Source
+from covseg_tf.imaging import Film, Source, Volume
 from covseg_tf.triage.output import (
     DICOM,
     LAYERS,

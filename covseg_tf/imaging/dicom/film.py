@@ -3,9 +3,9 @@
 import cv2
 import numpy as np
 
+from covseg_tf.imaging.dicom.grey import grey_levels
 from covseg_tf.imaging.dicom.header import dicom_errors, parse_dicom, text_of
 from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
-from covseg_tf.imaging.dicom.xray import dicom_grey_levels, has_window
 from covseg_tf.imaging.film import Film
 
 # Radiography, and what scanned or exported films are filed under.
@@ -101,9 +101,7 @@ def _view_in_words(meaning):
 
 def _grey(dataset, pixels):
     if pixels.ndim == 2:
-        deep = pixels.dtype.itemsize > 1 and not has_window(dataset)
-        notes = ("stretched",) if deep else ()
-        return dicom_grey_levels(dataset, pixels), notes
+        return grey_levels(dataset, pixels)
     if pixels.dtype != np.uint8:  # palettes hold 16 bits, the upper 8 of them shown
         pixels = (pixels >> 8).astype(np.uint8)
     return cv2.cvtColor(to_rgb(pixels), cv2.COLOR_RGB2GRAY), ("colour",)

@@ -3,12 +3,14 @@
 import contextlib
 import io
 import logging
+import pathlib
 import struct
 import threading
 import warnings
 import zlib
 
 from covseg_tf.imaging.limits import MAX_FILE, MAX_READS, MAX_VALUE
+from covseg_tf.imaging.regular_file import read_file
 
 _NEEDS_PYDICOM = "reading DICOM needs pydicom: pip install 'covseg-tf[medical]'"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -121,6 +123,28 @@ def number_of(dataset, name: str, default: int = 0) -> int:
     """
     value = dataset.get(name)
     return default if value in (None, "") else int(value)
+
+
+def read_spacing(path: pathlib.Path) -> tuple[float, float] | None:
+    """Returns the spacing of a radiograph's pixels in mm, `(rows, columns)`.
+
+    `PixelSpacing` where the file has it, else `ImagerPixelSpacing`, which holds
+    at the detector: the chest before it is a few percent smaller than measured
+    so. `None` if the file has neither.
+
+    Args:
+        path: A DICOM file; only its header is looked at.
+
+    Raises:
+        ValueError: If pydicom is not installed or the file cannot be read.
+    """
+    with dicom_errors():
+        dataset = parse_dicom(read_file(path))
+        for name in ("PixelSpacing", "ImagerPixelSpacing"):
+            values = dataset.get(name)
+            if values is not None and len(values) == 2:
+                return float(values[0]), float(values[1])
+    return None
 
 
 def _tidy(dataset, pydicom):

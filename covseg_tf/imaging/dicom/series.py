@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from covseg_tf.imaging.contrast import window_hounsfield
+from covseg_tf.imaging.dicom.grey import mend_rescale
 from covseg_tf.imaging.dicom.header import dicom_errors, number_of, parse_dicom
 from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
 from covseg_tf.imaging.film import Volume
@@ -82,12 +83,10 @@ def _read_slice(data):
     stored = read_frame(dataset)
     if stored.ndim != 2 or stored.size > MAX_PIXELS:
         raise ValueError("is no grey slice.")
-    slope, offset = (
-        float(default if dataset.get(name) in (None, "") else dataset.get(name))
-        for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
-    )
-    hounsfield = stored.astype(np.float32) * slope + offset
-    plane = window_hounsfield(hounsfield)
+    from pydicom.pixels import apply_rescale
+
+    mend_rescale(dataset)
+    plane = window_hounsfield(apply_rescale(stored, dataset))
     del dataset["PixelData"]
     return plane, dataset
 

@@ -6,7 +6,8 @@ import zipfile
 import zlib
 
 from covseg_tf.imaging.limits import MAX_DIRECTORY, MAX_FILE, MAX_RATIO
-from covseg_tf.imaging.sources.entry import Entry, failed_entry, open_file
+from covseg_tf.imaging.regular_file import open_file
+from covseg_tf.imaging.sources.entry import Entry, failed_entry
 from covseg_tf.imaging.sources.folder import is_litter, promises_film
 
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

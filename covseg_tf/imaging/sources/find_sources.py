@@ -82,6 +82,15 @@ def bytes_sources(name: str, data: bytes, correct: bool = True) -> list[Source]:
     return _unique(_sources([bytes_entry(name, data)], correct))
 
 
+def file_sources(path: str | pathlib.Path) -> list[Source]:
+    """Lists what one file has to be scored, nothing of it corrected.
+
+    Args:
+        path: The file; one that cannot be read is a source that says so.
+    """
+    return _unique(_sources([file_entry(pathlib.Path(path))], False))
+
+
 def _sources(entries, correct) -> Iterator[Source]:
     series: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:

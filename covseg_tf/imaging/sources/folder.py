@@ -4,7 +4,8 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from covseg_tf.imaging.sources.entry import Entry, failed_entry, file_entry, read_file
+from covseg_tf.imaging.regular_file import read_file
+from covseg_tf.imaging.sources.entry import Entry, failed_entry, file_entry
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"),
