@@ -196,7 +196,7 @@ def test_volume_errors_name_the_file(tmp_path):
     mask = root / "Infection_Mask" / "coronacases_001.nii.gz"
     good = mask.read_bytes()
     cases = {
-        "the NIfTI file is damaged": b"nothing",
+        "cannot be read as NIfTI": b"nothing",
         "the mask is 4x3x2 voxels but its image is 4x3x3": np.zeros((4, 3, 2), "u1"),
         r"the labels 0 to 3 only; found \[7\]": np.full((4, 3, 3), 7, np.uint8),
         r"expected a volume \(x, y, z\). Received shape: \(4, 3\)": np.zeros((4, 3)),

@@ -682,3 +682,27 @@ def test_the_stored_chest_is_the_drawn_one():
     mean = cv2.resize(np.mean(drawn, axis=0), (32, 32), interpolation=cv2.INTER_AREA)
     mean -= mean.mean()
     np.testing.assert_allclose(_drawn_chest(), mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_a_header_longer_than_its_first_look():
+    """Deflated, or with a sequence across the 64 KB that are looked at first."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    long = [item] * 5000
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8)
+    for syntax in ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1"):
+        data = dicom(noise, syntax, ReferencedImageSequence=long)
+        assert len(data) > 1 << 16
+        np.testing.assert_array_equal(read(data, correct=False).pixels, noise)
+
+
+def test_implicit_dicom_with_a_sequence_before_its_pixels():
+    """Then pydicom has converted Pixel Representation before it is asked for."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    data = dicom(FILM, "1.2.840.10008.1.2", ReferencedStudySequence=[item])
+    np.testing.assert_array_equal(read(data, correct=False).pixels, FILM)

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import struct
 import threading
 import warnings
 import zlib
@@ -21,8 +20,7 @@ _LONGEST_HEADER = 544
 _MOST_OFFSET = 16 << 20
 _MOST_TRAILING = 1 << 16
 _LOCK = threading.Lock()
-_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 64: 64, 256: 8, 512: 16, 768: 32}
-_BITS |= {1024: 64, 1280: 64}
+_SECOND = b"n+2\0"
 
 
 def is_nifti(head: bytes) -> bool:
@@ -72,25 +70,22 @@ def read_nifti_volume(
 
 
 def open_nifti(data: bytes):
-    """Opens a volume whose bytes are all there; its voxels are not decoded yet.
+    """Returns a nibabel image whose bytes are all there, its voxels not yet decoded.
 
-    The header is looked at before nibabel is: nibabel believes what sizes it states.
-
-    Args:
-        data: The file, packed by gzip or not.
-
-    Returns:
-        A nibabel image.
+    nibabel allocates what a header states and inflates a file without end, so both
+    are bounded here first.
 
     Raises:
         ValueError: If nibabel is not installed, or the volume is damaged, too
             large, or of more than three dimensions.
     """
-    nibabel = _nibabel()
-    data = _unpacked(data)
-    kind = nibabel.Nifti2Image if data[4:8] == b"n+2\0" else nibabel.Nifti1Image
-    with _nibabel_errors():
-        return kind.from_bytes(data)
+    size = _size_of(read_nifti_header(data))
+    data = _inflate(data, size, to_end=True) if data.startswith(_GZIP) else data
+    if len(data) < size:
+        raise ValueError("the NIfTI file is cut short.")
+    with _nibabel_errors() as nibabel:
+        kind = nibabel.Nifti2Image if data[4:8] == _SECOND else nibabel.Nifti1Image
+        return kind.from_bytes(data[:size])
 
 
 def read_voxels(data: bytes) -> np.ndarray:
@@ -113,13 +108,17 @@ def read_nifti_header(head: bytes):
     Raises:
         ValueError: If nibabel is not installed, or there is no header of a volume.
     """
-    nibabel = _nibabel()
     head = _inflate(head, _LONGEST_HEADER) if head.startswith(_GZIP) else head
-    _stated_size(head)
-    with _nibabel_errors():
-        if head[4:8] == b"n+2\0":
-            return nibabel.Nifti2Header(head[:540])
-        return nibabel.Nifti1Header(head[:348])
+    if b"ni1\0" in head[344:348] or b"ni2\0" in head[4:8]:
+        raise ValueError("a NIfTI header without voxels; save it as one .nii file.")
+    with _nibabel_errors() as nibabel:
+        second = head[4:8] == _SECOND
+        kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
+        header = kind(head[: kind.sizeof_hdr])
+        shape = header.get_data_shape()
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
+        raise ValueError(f"expected a volume (x, y, z). Received shape: {shape}")
+    return header
 
 
 def turn_volume(values: np.ndarray, header) -> np.ndarray:
@@ -169,25 +168,21 @@ def _orientation(header):
     raise ValueError("its header does not say how the volume lies.")
 
 
-def _nibabel():
+@contextlib.contextmanager
+def _nibabel_errors():
+    """Gives nibabel, silent: its loggers, which tell of mended headers, are shared."""
     try:
         import nibabel
     except ImportError:
         raise ValueError(
             "reading NIfTI needs nibabel: pip install 'covseg-tf[medical]'"
         ) from None
-    return nibabel
-
-
-@contextlib.contextmanager
-def _nibabel_errors():
-    """nibabel tells what it mends in a header; loggers and filters are shared."""
-    logger = _nibabel().imageglobals.logger
+    logger = nibabel.imageglobals.logger
     with _LOCK, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         before, logger.disabled = logger.disabled, True
         try:
-            yield
+            yield nibabel
         except MemoryError:
             raise
         except Exception as error:  # nibabel raises what NumPy raises
@@ -198,76 +193,38 @@ def _nibabel_errors():
 
 
 def _grey(values, slope, offset, window):
-    planes = (plane.astype(np.float32) * slope + offset for plane in values)
+    def scaled():  # plane by plane: a float copy of a large CT takes gigabytes
+        return (plane.astype(np.float32) * slope + offset for plane in values)
+
     with np.errstate(all="ignore"):
-        ends = [(plane.min(), plane.max()) for plane in planes]
+        ends = [(plane.min(), plane.max()) for plane in scaled()]
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if not np.isfinite(ends).all():
         raise ValueError("holds NaN or infinity; replace them.")
-    grey = np.empty(values.shape, np.uint8)
     if low < AIR:
-        for index, plane in enumerate(values):
-            hounsfield = plane.astype(np.float32) * slope + offset
-            grey[index] = window_hounsfield(hounsfield, *window)
-        return grey, ()
-    if low < 0 or high > 255:
-        raise ValueError(
-            f"holds {low:g} to {high:g}. Expected a CT in HU, with air below "
-            f"{AIR:g}, or grey levels 0 to 255."
+        return np.stack([window_hounsfield(p, *window) for p in scaled()]), ()
+    if low >= 0 and high <= 255:
+        return np.stack([np.rint(p).astype(np.uint8) for p in scaled()]), (
+            "grey_volume",
         )
-    for index, plane in enumerate(values):
-        grey[index] = np.rint(plane.astype(np.float32) * slope + offset)
-    return grey, ("grey_volume",)
+    raise ValueError(
+        f"holds {low:g} to {high:g}. Expected a CT in HU, with air below {AIR:g}, or "
+        "grey levels 0 to 255; mend the slope and intercept of its header."
+    )
 
 
-def _unpacked(data):
-    """Exactly the bytes that the header asks for, checked to be there."""
-    packed = data.startswith(_GZIP)
-    head = _inflate(data, _LONGEST_HEADER) if packed else data[:_LONGEST_HEADER]
-    need = _stated_size(head)
-    data = _inflate(data, need, to_end=True) if packed else data
-    if len(data) < need:
-        raise ValueError("the NIfTI file is cut short.")
-    return data[:need]
-
-
-def _stated_size(head):
-    order = next((o for o in "<>" if head[:4] in (_int(o, 348), _int(o, 540))), None)
-    try:
-        if order is None:
-            raise ValueError("the NIfTI file is damaged (its header's size).")
-        if head[:4] == _int(order, 348):
-            mark, shape = head[344:348], struct.unpack_from(order + "8h", head, 40)
-            kind, bits = struct.unpack_from(order + "hh", head, 70)
-            start = struct.unpack_from(order + "f", head, 108)[0]
-        else:
-            mark, shape = head[4:8], struct.unpack_from(order + "8q", head, 16)
-            kind, bits = struct.unpack_from(order + "hh", head, 12)
-            start = struct.unpack_from(order + "q", head, 168)[0]
-    except struct.error:
-        raise ValueError("the NIfTI file is cut short.") from None
-    if mark[:2] != b"n+":
-        raise ValueError("a NIfTI header without voxels; save it as one .nii file.")
-    return _checked_size(shape, kind, bits, start)
-
-
-def _checked_size(shape, kind, bits, start):
-    dimensions, *sides = shape
-    sides = sides[: max(0, dimensions)]
-    if not 3 <= dimensions <= 7 or any(n != 1 for n in sides[3:]) or min(sides) < 1:
-        raise ValueError(f"expected a volume (x, y, z). Received shape: {tuple(sides)}")
-    if _BITS.get(kind) != bits:
-        raise ValueError(f"voxels of type {kind} and {bits} bits are not read.")
+def _size_of(header):
+    """Bytes of the file up to its last voxel."""
+    with _nibabel_errors():
+        kind, start = header.get_data_dtype(), int(header["vox_offset"])
+    if kind.kind not in "iuf" or kind.itemsize > 8:
+        raise ValueError(f"voxels of type {kind} are not read.")
     if not 0 <= start <= _MOST_OFFSET:
         raise ValueError("the NIfTI file is damaged (where its voxels begin).")
-    size = math.prod(sides) * bits // 8
+    size = math.prod(map(int, header.get_data_shape())) * kind.itemsize
     if size > MAX_VOLUME:
         raise ValueError(f"holds {size} bytes of voxels; at most {MAX_VOLUME}.")
-    return int(start) + size
-
-
-def _int(order, number):
-    return struct.pack(order + "i", number)
+    return start + size
 
 
 def _inflate(data, size, to_end=False):

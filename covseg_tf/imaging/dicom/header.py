@@ -156,7 +156,8 @@ def _tidy(dataset, pydicom):
         raw = dataset.get_item(tag)
         value = raw.value
         large = isinstance(value, (bytes, str)) and len(value) > MAX_VALUE
-        sequence = raw.VR == "SQ" or not isinstance(value, (bytes, str, type(None)))
+        # Pixel Representation is a number already where a sequence came before it.
+        sequence = raw.VR == "SQ" or isinstance(value, pydicom.Sequence)
         if large or tag.is_private or (sequence and tag not in wanted):
             del dataset[tag]
             continue

@@ -144,9 +144,15 @@ def _dicom_sources(entry, correct, series):
 
 
 def _header(entry):
-    header = parse_dicom(entry.head(_HEAD))
-    # Pixels follow the columns; before them the header goes on.
-    return header if "Columns" in header else parse_dicom(entry.load())
+    try:
+        header = parse_dicom(entry.head(_HEAD))
+        if "Columns" in header:  # pixels follow; before them the header goes on
+            return header
+    except MemoryError:
+        raise
+    except Exception:  # cut within a sequence, or a deflated file
+        pass
+    return parse_dicom(entry.load())
 
 
 def _film_reader(entry, reader, part, correct):
