@@ -91,6 +91,9 @@ def open_nifti(data: bytes):
 def read_voxels(data: bytes) -> np.ndarray:
     """Returns the scaled values `(x, y, z)` of a volume, as they are stored.
 
+    Args:
+        data: The file, packed by gzip or not.
+
     Raises:
         ValueError: As `open_nifti`.
     """
@@ -142,7 +145,9 @@ def turn_volume(values: np.ndarray, header) -> np.ndarray:
     return values[::-1, ::-1].T
 
 
-def size_and_spacing(header) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def size_and_spacing(
+    header,
+) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
     """Returns both as `(slices, rows, columns)` of the turned volume, in mm.
 
     Args:
@@ -151,9 +156,9 @@ def size_and_spacing(header) -> tuple[tuple[int, ...], tuple[float, ...]]:
     Raises:
         ValueError: If the header does not say how the volume lies.
     """
-    order = np.argsort(_orientation(header)[:, 0])[::-1]
-    shape, zooms = header.get_data_shape(), header.get_zooms()
-    return tuple(int(shape[a]) for a in order), tuple(float(zooms[a]) for a in order)
+    z, y, x = np.argsort(_orientation(header)[:, 0])[::-1].tolist()
+    shape, zooms = header.get_data_shape(), list(map(float, header.get_zooms()))
+    return (shape[z], shape[y], shape[x]), (zooms[z], zooms[y], zooms[x])
 
 
 def _orientation(header):
