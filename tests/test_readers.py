@@ -389,6 +389,33 @@ def test_what_means_nothing_gives_way_to_the_next_rule(
     assert film.notes == notes
 
 
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"PixelPaddingValue": 3000}, [0, 128, 255, 0]),  # 1000 of 2000: 127.5
+        ({"PixelPaddingValue": 0}, [0, 0, 128, 255]),
+        ({"PixelPaddingValue": 2000, "PixelPaddingRangeLimit": 4095}, [0, 255, 0, 0]),
+        (
+            {"PixelPaddingValue": 0, "PhotometricInterpretation": "MONOCHROME1"},
+            [0, 255, 127, 0],
+        ),
+    ],
+)
+def test_padding_is_black_and_takes_no_part_in_the_range(tmp_path, fields, expected):
+    film = read_film(save_dicom(tmp_path / "a.dcm", DEEP, **fields))
+    assert film.pixels.tolist() == [expected]
+    assert film.notes == ("stretched", "padding_left_out")
+
+
+def test_a_table_that_states_more_bits_than_it_holds(tmp_path):
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.LUTData = [4, 0, 16], [0, 819, 2457, 4095]
+    table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
+    steps = np.array([[0, 1, 2, 3]], np.uint16)
+    film = read_film(save_dicom(tmp_path / "a.dcm", steps, VOILUTSequence=[table]))
+    assert film.pixels.tolist() == [[0, 51, 153, 255]]  # 819 / 4095 * 255 = 51
+
+
 def test_a_mirrored_film_and_its_masks_are_learnt_as_they_are_filed(tmp_path):
     root = manifest_folder(tmp_path, ROWS[:1])
     (root / "images" / "a.png").unlink()

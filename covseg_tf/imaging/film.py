@@ -13,6 +13,7 @@ NOTE_TEXTS = {
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
     "stretched": "More than 8 bits and no window: stretched from minimum to maximum.",
+    "padding_left_out": "Padding around the film, named by the header, was left out.",
     "rescale_unusable": "The header's rescaling means nothing; left out.",
     "window_unusable": "A window or table of the header means nothing; passed over.",
     "no_end_mark": "The JPEG file lacks its end mark; no pixel is missing.",

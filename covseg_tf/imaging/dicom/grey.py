@@ -34,8 +34,9 @@ def grey_levels(dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
             break
         notes = (*notes, "window_unusable")
     if grey is None:
+        values, left_out = _without_padding(dataset, stored, values)
         grey, stretched = as_grey(values)
-        notes += stretched
+        notes += stretched + left_out
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 255 - grey
     return grey, tuple(dict.fromkeys(notes))
@@ -75,6 +76,22 @@ def _rescaled(dataset, stored):
     return (stored if np.array_equal(values, stored) else values), notes
 
 
+def _without_padding(dataset, stored, values):
+    """Values whose padding is black, so that it does not take part in a range."""
+    try:
+        ends = [int(dataset.PixelPaddingValue)]
+        ends.append(int(dataset.get("PixelPaddingRangeLimit", ends[0])))
+    except (AttributeError, TypeError, ValueError):
+        return values, ()
+    padded = (stored >= min(ends)) & (stored <= max(ends))
+    if values.dtype == np.uint8 or not padded.any() or padded.all():
+        return values, ()
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    held = values[~padded]
+    black = held.max() if inverted else held.min()
+    return np.where(padded, black, values), ("padding_left_out",)
+
+
 def _rules(dataset) -> list[Callable]:
     """What the header offers, each a function of values to `(shown, low, high)`."""
     centers, widths = dataset.get("WindowCenter"), dataset.get("WindowWidth")
@@ -88,9 +105,20 @@ def _rules(dataset) -> list[Callable]:
 def _through_table(index, dataset, values):
     from pydicom.pixels import apply_voi
 
-    depth = int(dataset.VOILUTSequence[index].LUTDescriptor[2])
+    table = dataset.VOILUTSequence[index]
+    # Some state the depth of their storage, 16, and hold 12 bits: no film is so dark.
+    depth = min(int(table.LUTDescriptor[2]), _highest(dataset, index).bit_length())
     shown = apply_voi(np.rint(values).astype(np.int32), dataset, index)
     return shown, 0, 2**depth - 1
+
+
+def _highest(dataset, index):
+    """The highest entry of a table of interest, whatever its form."""
+    from pydicom.pixels import apply_voi
+
+    count, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
+    entries = np.arange(first, first + (count or 2**16), dtype=np.int32)
+    return int(apply_voi(entries, dataset, index).max())
 
 
 def _through_window(index, dataset, values):
