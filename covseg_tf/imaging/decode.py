@@ -57,9 +57,6 @@ def check_jpeg(data: bytes) -> bool:
     of the end mark changes the picture, it is not whole. Of several scans the
     mark is the only sign that all are there.
 
-    Args:
-        data: A JPEG file.
-
     Returns:
         Whether the end mark is there.
 

@@ -24,11 +24,7 @@ _SECOND = b"n+2\0"
 
 
 def is_nifti(head: bytes) -> bool:
-    """Tells a NIfTI file, packed by gzip or not.
-
-    Args:
-        head: Its first 4096 bytes or more.
-    """
+    """Tells a NIfTI file, packed by gzip or not."""
     if head.startswith(_GZIP):
         try:
             head = zlib.decompressobj(31).decompress(head, _LONGEST_HEADER)

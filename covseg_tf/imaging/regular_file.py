@@ -38,9 +38,6 @@ def read_file(path: pathlib.Path, size: int | None = None) -> bytes:
 def open_file(path: pathlib.Path) -> BinaryIO:
     """Opens a regular file, and nothing else, for reading.
 
-    Args:
-        path: The file.
-
     Raises:
         ValueError: If it is no regular file.
         OSError: If it cannot be opened.

@@ -37,19 +37,12 @@ class TiffPage:
 
 
 def is_tiff(head: bytes) -> bool:
-    """Tells a TIFF or BigTIFF file by its first four bytes.
-
-    Args:
-        head: The beginning of the file.
-    """
+    """Tells a TIFF or BigTIFF file by its first four bytes."""
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def tiff_pages(data: bytes) -> list[TiffPage]:
     """Lists the pages of a TIFF file, and refuses what cannot be whole.
-
-    Args:
-        data: The file.
 
     Raises:
         ValueError: If it is cut short, damaged, too large or runs in circles.

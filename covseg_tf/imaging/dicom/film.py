@@ -60,9 +60,6 @@ def view_of(dataset) -> str:
 
     From `ViewPosition`, else `ViewCodeSequence`, else `PatientOrientation`,
     whose rows run from front to back on a lateral film.
-
-    Args:
-        dataset: A `pydicom.Dataset`.
     """
     view = text_of(dataset, "ViewPosition").upper()
     if "LAT" in view:  # LATERAL, LLAT, LT LAT, RIGHT LATERAL

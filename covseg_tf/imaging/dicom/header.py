@@ -33,11 +33,7 @@ class _Meter(io.BytesIO):
 
 
 def is_dicom_data(head: bytes) -> bool:
-    """Tells a DICOM file by the mark behind its preamble.
-
-    Args:
-        head: Its first 132 bytes or more.
-    """
+    """Tells a DICOM file by the mark behind its preamble."""
     return head[128:132] == b"DICM"
 
 
@@ -103,24 +99,13 @@ def parse_dicom(data: bytes, pixels: bool = False):
 
 
 def text_of(dataset, name: str) -> str:
-    """Returns a value as plain text, empty if absent.
-
-    Args:
-        dataset: A `pydicom.Dataset`.
-        name: Keyword of the element.
-    """
+    """Returns a value as plain text, empty if absent."""
     value = dataset.get(name)
     return "" if value is None else str(value).strip()
 
 
 def number_of(dataset, name: str, default: int = 0) -> int:
-    """Returns a whole number.
-
-    Args:
-        dataset: A `pydicom.Dataset`.
-        name: Keyword of the element.
-        default: What an absent or empty one counts as.
-    """
+    """Returns a whole number, `default` if it is absent or empty."""
     value = dataset.get(name)
     return default if value in (None, "") else int(value)
 

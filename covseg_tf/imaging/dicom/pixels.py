@@ -26,9 +26,6 @@ _SIZE_2000 = b"\xff\x4f\xff\x51"
 def frame_count(dataset) -> int:
     """Returns the number of frames, 1 where the header is silent.
 
-    Args:
-        dataset: A `pydicom.Dataset`.
-
     Raises:
         ValueError: If it is below 1 or above 1,000.
     """
@@ -40,9 +37,6 @@ def frame_count(dataset) -> int:
 
 def check_pixels(dataset) -> tuple[int, int]:
     """Returns `(rows, columns)` if a frame may be decoded.
-
-    Args:
-        dataset: A `pydicom.Dataset`, its pixels included.
 
     Raises:
         ValueError: If it holds no pixels, or frames too large.
@@ -61,10 +55,6 @@ def check_pixels(dataset) -> tuple[int, int]:
 
 def read_frame(dataset, index: int = 0) -> np.ndarray:
     """Decodes one frame.
-
-    Args:
-        dataset: A `pydicom.Dataset`, its pixels included.
-        index: Which frame, from 0.
 
     Returns:
         Array `(rows, columns)` of stored values, or uint8 or uint16

@@ -22,21 +22,13 @@ _UNEVEN = 0.1
 
 
 def is_scout(dataset) -> bool:
-    """Tells the overview image that scans are planned on.
-
-    Args:
-        dataset: A `pydicom.Dataset` of a CT.
-    """
+    """Tells the overview image that scans are planned on."""
     kinds = [str(kind).upper() for kind in dataset.get("ImageType") or ()]
     return "LOCALIZER" in kinds or "SCOUT" in kinds
 
 
 def series_identity(entries: Sequence[Entry]) -> str:
-    """Returns a checksum that changes with any slice of a series.
-
-    Args:
-        entries: Its files.
-    """
+    """Returns a checksum that changes with any slice of a series."""
     lines = sorted(f"{entry.name}\0{entry.identity}" for entry in entries)
     text = "\n".join(lines).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()

@@ -24,9 +24,6 @@ def archive_entries(entry: Entry) -> list[Entry]:
 
     Member names are shown, never used as paths.
 
-    Args:
-        entry: The archive.
-
     Returns:
         Entries named `ARCHIVE!MEMBER`; encrypted or bomb-like members fail on
         reading.

@@ -55,24 +55,13 @@ def file_entry(path: pathlib.Path) -> Entry:
 
 
 def bytes_entry(name: str, data: bytes) -> Entry:
-    """Returns bytes as an entry.
-
-    Args:
-        name: As `Source.name`.
-        data: The file.
-    """
+    """Returns bytes as an entry."""
     digest = hashlib.sha256(data).hexdigest()
     return Entry(name, digest, lambda size: data[:size], lambda: data, name)
 
 
 def failed_entry(name: str, reason: str, path: pathlib.Path | None = None) -> Entry:
-    """Returns an entry that raises `ValueError` with a reason.
-
-    Args:
-        name: As `Source.name`.
-        reason: What to tell.
-        path: As `Entry.path`.
-    """
+    """Returns an entry that raises `ValueError` with a reason."""
 
     def fail(size=0):
         raise ValueError(reason)
