@@ -10,7 +10,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from covseg_tf.batch.find_images import is_remote
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.imaging import MAX_FILE, Volume, bytes_sources, read_file
+from covseg_tf.imaging import Volume, bytes_sources, read_file
+from covseg_tf.imaging.limits import MAX_FILE
 from covseg_tf.triage.row import TriageRow
 from covseg_tf.triage.score import describe, with_numbers
 from covseg_tf.triage.score_volume import score_volume

@@ -7,7 +7,7 @@ import typing
 from covseg_tf.data.ct_slices import is_volume, read_ct_spacing, read_labels
 from covseg_tf.data.faults import first_fault
 from covseg_tf.data.sample import Sample
-from covseg_tf.imaging import LUNG_LEVEL, LUNG_WIDTH
+from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH
 
 # Folders of volumes: image, lung, infection, labels that are infection, both in one.
 _FOLDERS = (

@@ -5,7 +5,8 @@ import numpy as np
 from covseg_tf.data.ct_slices import is_volume, read_ct_slice, read_label_slice
 from covseg_tf.data.sample import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.imaging import LUNG_LEVEL, LUNG_WIDTH, read_film, read_image
+from covseg_tf.imaging import read_film, read_image
+from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH
 
 
 def load_sample(

@@ -1,14 +1,8 @@
 """What is in this file: readers of films and volumes, whatever their format."""
 
-from covseg_tf.imaging.contrast import (
-    LUNG_LEVEL,
-    LUNG_WIDTH,
-    to_grey,
-    window_hounsfield,
-)
+from covseg_tf.imaging.contrast import to_grey, window_hounsfield
 from covseg_tf.imaging.dicom.header import dicom_errors, read_spacing
-from covseg_tf.imaging.film import NOTE_TEXTS, Film, Volume
-from covseg_tf.imaging.limits import MAX_FILE
+from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.imaging.nifti import (
     read_nifti_header,
     read_nifti_volume,
@@ -24,10 +18,6 @@ from covseg_tf.imaging.sources.find_sources import bytes_sources, find_sources
 from covseg_tf.imaging.sources.source import Source
 
 __all__ = [
-    "LUNG_LEVEL",
-    "LUNG_WIDTH",
-    "MAX_FILE",
-    "NOTE_TEXTS",
     "Film",
     "ImageTooLarge",
     "Source",
