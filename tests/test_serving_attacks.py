@@ -26,7 +26,7 @@ from serving_servers import (
 )
 
 from covseg_tf.cli import main
-from covseg_tf.edge.image_guard import check_image
+from covseg_tf.imaging import check_image
 from covseg_tf.serving import (
     BundleServable,
     Client,

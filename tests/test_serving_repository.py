@@ -14,7 +14,7 @@ import pytest
 from serving_servers import benchmark, jpeg, phantom, png, scripted
 
 from covseg_tf.cli import main
-from covseg_tf.edge.image_guard import ImageTooLarge, check_image
+from covseg_tf.imaging import ImageTooLarge, check_image
 from covseg_tf.serving import Client, ServerOptions
 from covseg_tf.serving import load_repository as load
 from covseg_tf.serving.client import with_retries

@@ -11,8 +11,7 @@ import numpy as np
 
 from covseg_tf import __version__
 from covseg_tf.edge.bundle import Bundle
-from covseg_tf.triage.dicom_file import dicom_errors
-from covseg_tf.triage.film import Film, Volume
+from covseg_tf.imaging import Film, Volume, dicom_errors
 from covseg_tf.triage.output import write_atomic
 from covseg_tf.triage.overlay import draw_canvas
 from covseg_tf.triage.score_volume import FoundVolume

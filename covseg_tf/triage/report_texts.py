@@ -1,6 +1,6 @@
 """What the report says in words."""
 
-from covseg_tf.triage.film import NOTE_TEXTS
+from covseg_tf.imaging.film import NOTE_TEXTS
 from covseg_tf.triage.row import TriageRow
 
 FLAG_TEXTS = {

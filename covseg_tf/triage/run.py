@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from covseg_tf import __version__
 from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.imaging import Source, find_sources
 from covseg_tf.triage.journal import Journal
 from covseg_tf.triage.output import (
     LAYERS,
@@ -25,7 +26,6 @@ from covseg_tf.triage.output import (
 from covseg_tf.triage.report import MOST_CARDS, write_report
 from covseg_tf.triage.row import TriageRow, urgency
 from covseg_tf.triage.score import Scorer, utc_now
-from covseg_tf.triage.sources import Source, find_sources
 from covseg_tf.triage.worklist import RunFacts, to_csv, to_json
 
 Work = tuple[Source, str]

@@ -9,7 +9,7 @@ import numpy as np
 
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.triage.film import Film, Volume
+from covseg_tf.imaging import Film, Source, Volume
 from covseg_tf.triage.output import (
     DICOM,
     LAYERS,
@@ -21,7 +21,6 @@ from covseg_tf.triage.output import (
 from covseg_tf.triage.overlay import draw_layers
 from covseg_tf.triage.row import TriageRow
 from covseg_tf.triage.score_volume import FoundVolume, score_volume
-from covseg_tf.triage.sources import Source
 
 # DICOM modalities that a model for X-rays or for CT is shown; OT and SC may be any.
 _FITTING = {

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.triage.film import Volume
+from covseg_tf.imaging import Volume
 
 # A slice above or below the lungs has few of them or none: no reason for a flag of
 # the volume. Most slices unlike CT are.

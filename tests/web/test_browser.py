@@ -21,7 +21,7 @@ import pytest
 import covseg_tf
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.edge.guard import view_scores
-from covseg_tf.edge.preprocessing import read_image, to_grey
+from covseg_tf.imaging import read_image, to_grey
 from covseg_tf.web import PageServer, build_site
 
 # Milliseconds; a machine under load is slow, not wrong.
@@ -272,12 +272,12 @@ def test_jpeg(reader, segmenter, tmp_path, colour):
 
 @pytest.mark.parametrize("name", image_files.dicom_files(np.zeros((2, 2), np.uint8)))
 def test_dicom(reader, segmenter, tmp_path, name):
-    from covseg_tf.data import read_dicom_xray
+    from covseg_tf.imaging import read_film
 
     image = np.ascontiguousarray(draw_phantom(5, 0.4, 300).image[:, :281])
     path = tmp_path / "film.dcm"
     path.write_bytes(image_files.dicom_files(image)[name])
-    assert_same(reader(path.read_bytes()), read_dicom_xray(path), segmenter)
+    assert_same(reader(path.read_bytes()), read_film(path).pixels, segmenter)
 
 
 def test_dicom_with_a_jpeg_inside(reader, segmenter):

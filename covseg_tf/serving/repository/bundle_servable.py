@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import Bundle, Segmenter, load_bundle
-from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.imaging import to_grey
 from covseg_tf.serving.errors import InvalidRequest
 from covseg_tf.serving.repository.servable import IMAGE_INPUT, Servable
 from covseg_tf.serving.wire import Signature, TensorSpec

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from covseg_tf.edge.image_guard import ImageTooLarge, check_image
+from covseg_tf.imaging import ImageTooLarge, check_image
 from covseg_tf.serving.errors import InvalidRequest, TooLarge
 from covseg_tf.serving.wire import Signature, TensorSpec
 

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from covseg_tf.data.dicom import dicom_grey_levels, has_window
-from covseg_tf.triage.dicom_file import dicom_errors, parse_dicom, text_of
-from covseg_tf.triage.dicom_pixels import frame_count, read_frame
-from covseg_tf.triage.film import Film
+from covseg_tf.imaging.dicom.grey import grey_levels
+from covseg_tf.imaging.dicom.header import dicom_errors, parse_dicom, text_of
+from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
+from covseg_tf.imaging.film import Film
 
 # Radiography, and what scanned or exported films are filed under.
 _RADIOGRAPHY = ("CR", "DX", "DR", "RG", "OT", "SC", "")
@@ -60,9 +60,6 @@ def view_of(dataset) -> str:
 
     From `ViewPosition`, else `ViewCodeSequence`, else `PatientOrientation`,
     whose rows run from front to back on a lateral film.
-
-    Args:
-        dataset: A `pydicom.Dataset`.
     """
     view = text_of(dataset, "ViewPosition").upper()
     if "LAT" in view:  # LATERAL, LLAT, LT LAT, RIGHT LATERAL
@@ -101,9 +98,7 @@ def _view_in_words(meaning):
 
 def _grey(dataset, pixels):
     if pixels.ndim == 2:
-        deep = pixels.dtype.itemsize > 1 and not has_window(dataset)
-        notes = ("stretched",) if deep else ()
-        return dicom_grey_levels(dataset, pixels), notes
+        return grey_levels(dataset, pixels)
     if pixels.dtype != np.uint8:  # palettes hold 16 bits, the upper 8 of them shown
         pixels = (pixels >> 8).astype(np.uint8)
     return cv2.cvtColor(to_rgb(pixels), cv2.COLOR_RGB2GRAY), ("colour",)

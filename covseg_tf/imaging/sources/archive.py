@@ -5,9 +5,10 @@ import struct
 import zipfile
 import zlib
 
-from covseg_tf.triage.entry import Entry, failed_entry, open_file
-from covseg_tf.triage.folder import is_litter, promises_film
-from covseg_tf.triage.limits import MAX_DIRECTORY, MAX_FILE, MAX_RATIO
+from covseg_tf.imaging.limits import MAX_DIRECTORY, MAX_FILE, MAX_RATIO
+from covseg_tf.imaging.regular_file import open_file
+from covseg_tf.imaging.sources.entry import Entry, failed_entry
+from covseg_tf.imaging.sources.folder import is_litter, promises_film
 
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FROM_ARCHIVE, _FROM_MEMBER = 2 << 30, 100 << 20
@@ -22,9 +23,6 @@ def archive_entries(entry: Entry) -> list[Entry]:
     """Lists the members that may be films.
 
     Member names are shown, never used as paths.
-
-    Args:
-        entry: The archive.
 
     Returns:
         Entries named `ARCHIVE!MEMBER`; encrypted or bomb-like members fail on

@@ -4,7 +4,8 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-from covseg_tf.triage.entry import Entry, failed_entry, file_entry, read_file
+from covseg_tf.imaging.regular_file import read_file
+from covseg_tf.imaging.sources.entry import Entry, failed_entry, file_entry
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"),
@@ -15,20 +16,12 @@ _NEVER = (".txt", ".csv", ".json", ".html", ".xml", ".md", ".pdf", ".py", ".log"
 
 
 def has_suffix(name: str) -> bool:
-    """Tells a name that promises an image, a volume or an archive.
-
-    Args:
-        name: Name of a file, with or without folders.
-    """
+    """Tells a name that promises an image, a volume or an archive."""
     return name.lower().endswith(SUFFIXES)
 
 
 def is_litter(name: str) -> bool:
-    """Tells what macOS and DICOM media put beside images.
-
-    Args:
-        name: Path within a folder or an archive.
-    """
+    """Tells what macOS and DICOM media put beside images."""
     parts = pathlib.PurePosixPath(name).parts
     return bool(parts) and (
         parts[-1].startswith("._") or "__MACOSX" in parts or parts[-1] == "DICOMDIR"

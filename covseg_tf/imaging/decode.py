@@ -6,8 +6,8 @@ import threading
 import cv2
 import numpy as np
 
-from covseg_tf.edge.image_guard import walk_jpeg
-from covseg_tf.triage.limits import MAX_DECODED, MAX_PIXELS
+from covseg_tf.imaging.limits import MAX_DECODED, MAX_PIXELS
+from covseg_tf.imaging.png_jpeg import walk_jpeg
 
 FLAGS = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 _LOCK = threading.Lock()
@@ -56,9 +56,6 @@ def check_jpeg(data: bytes) -> bool:
     that still waits for pixels takes whatever follows for them: if junk in place
     of the end mark changes the picture, it is not whole. Of several scans the
     mark is the only sign that all are there.
-
-    Args:
-        data: A JPEG file.
 
     Returns:
         Whether the end mark is there.

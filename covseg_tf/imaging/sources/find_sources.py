@@ -5,23 +5,23 @@ import functools
 import pathlib
 from collections.abc import Iterable, Iterator
 
-from covseg_tf.triage.archive import archive_entries
-from covseg_tf.triage.correct import correct_film
-from covseg_tf.triage.dicom_file import (
+from covseg_tf.imaging.correct.correct_film import correct_film
+from covseg_tf.imaging.dicom.film import read_dicom_film
+from covseg_tf.imaging.dicom.header import (
     dicom_errors,
     is_dicom_data,
     parse_dicom,
     text_of,
 )
-from covseg_tf.triage.dicom_pixels import frame_count
-from covseg_tf.triage.entry import Entry, bytes_entry, file_entry, stdin_entry
-from covseg_tf.triage.folder import SUFFIXES, folder_entries
-from covseg_tf.triage.read_dicom import read_dicom_film
-from covseg_tf.triage.read_nifti import is_nifti, read_nifti_volume
-from covseg_tf.triage.read_picture import read_picture
-from covseg_tf.triage.series import is_scout, read_series, series_identity
-from covseg_tf.triage.source import Source, guarded
-from covseg_tf.triage.tiff import is_tiff, tiff_pages
+from covseg_tf.imaging.dicom.pixels import frame_count
+from covseg_tf.imaging.dicom.series import is_scout, read_series, series_identity
+from covseg_tf.imaging.nifti import is_nifti, read_nifti_volume
+from covseg_tf.imaging.picture import read_picture
+from covseg_tf.imaging.sources.archive import archive_entries
+from covseg_tf.imaging.sources.entry import Entry, bytes_entry, file_entry, stdin_entry
+from covseg_tf.imaging.sources.folder import SUFFIXES, folder_entries
+from covseg_tf.imaging.sources.source import Source, guarded
+from covseg_tf.imaging.tiff import is_tiff, tiff_pages
 
 # Holds the header of most DICOM files; the rest are read whole.
 _HEAD = 1 << 16
@@ -82,6 +82,15 @@ def bytes_sources(name: str, data: bytes, correct: bool = True) -> list[Source]:
     return _unique(_sources([bytes_entry(name, data)], correct))
 
 
+def file_sources(path: str | pathlib.Path) -> list[Source]:
+    """Lists what one file has to be scored, nothing of it corrected.
+
+    Args:
+        path: The file; one that cannot be read is a source that says so.
+    """
+    return _unique(_sources([file_entry(pathlib.Path(path))], False))
+
+
 def _sources(entries, correct) -> Iterator[Source]:
     series: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
@@ -135,9 +144,15 @@ def _dicom_sources(entry, correct, series):
 
 
 def _header(entry):
-    header = parse_dicom(entry.head(_HEAD))
-    # Pixels follow the columns; before them the header goes on.
-    return header if "Columns" in header else parse_dicom(entry.load())
+    try:
+        header = parse_dicom(entry.head(_HEAD))
+        if "Columns" in header:  # pixels follow; before them the header goes on
+            return header
+    except MemoryError:
+        raise
+    except Exception:  # cut within a sequence, or a deflated file
+        pass
+    return parse_dicom(entry.load())
 
 
 def _film_reader(entry, reader, part, correct):

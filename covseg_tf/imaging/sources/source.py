@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import cv2
 
-from covseg_tf.triage.film import Film, Volume
+from covseg_tf.imaging.film import Film, Volume
 
 
 @dataclasses.dataclass(frozen=True)

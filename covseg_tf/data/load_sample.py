@@ -1,19 +1,42 @@
-"""The image and the masks of one sample at their own size, whatever the format."""
-
-import typing
+"""The image and the masks of one sample, whatever the format."""
 
 import numpy as np
 
-from covseg_tf.data.dicom import is_dicom, read_dicom_xray
-from covseg_tf.data.nifti import is_volume, read_ct_slice, read_label_slice
-from covseg_tf.data.window import LUNG_LEVEL, LUNG_WIDTH
-from covseg_tf.edge.preprocessing import read_image, to_grey
-
-if typing.TYPE_CHECKING:
-    from covseg_tf.data.sample import Sample
+from covseg_tf.data.ct_slices import is_volume, read_ct_slice, read_label_slice
+from covseg_tf.data.sample import Sample
+from covseg_tf.edge.preprocessing import PreprocessingSpec
+from covseg_tf.imaging import read_film, read_image
+from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH
 
 
-def load_image(sample: "Sample") -> np.ndarray:
+def load_sample(
+    sample: Sample, spec: PreprocessingSpec
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reads one sample at the size of the network's input.
+
+    Args:
+        sample: What to read.
+        spec: The preprocessing that the bundle will carry.
+
+    Returns:
+        `(image, lung, infection)`: uint8 grey pixels and two uint8 masks of 0
+        and 1, each `(height, width)`. A mask that the sample does not have is
+        empty.
+
+    Raises:
+        ValueError: If a file is missing or cannot be read, or a mask has
+            another size than its image or holds other values than 0 and 255
+            (or 0 and 1). The text names the file.
+    """
+    image = load_image(sample)
+    lung, infection = (
+        spec.resize_mask(load_mask(sample, kind, image.shape))
+        for kind in ("lung", "infection")
+    )
+    return spec.resize(image), lung, infection
+
+
+def load_image(sample: Sample) -> np.ndarray:
     """Reads the image of a sample.
 
     Returns:
@@ -26,17 +49,13 @@ def load_image(sample: "Sample") -> np.ndarray:
     if is_volume(path):
         window = sample.window or (LUNG_LEVEL, LUNG_WIDTH)
         return read_ct_slice(path, sample.slice_index, window)
-    if is_dicom(path):
-        return read_dicom_xray(path)
-    pixels = read_image(path)
-    try:
-        return to_grey(pixels)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+    film = read_film(path)
+    # As it is filed, even if mirrored: its masks lie on it so.
+    return film.mask_to_file(film.pixels)
 
 
 def load_mask(
-    sample: "Sample", kind: str, shape: tuple[int, int] | None = None
+    sample: Sample, kind: str, shape: tuple[int, int] | None = None
 ) -> np.ndarray:
     """Reads one mask of a sample.
 

@@ -2,15 +2,15 @@
 
 import struct
 
-from covseg_tf.edge.image_guard import (
+from covseg_tf.imaging.limits import MAX_PIXELS
+from covseg_tf.imaging.png_jpeg import (
     JPEG,
     PNG,
     check_image,
     check_size,
     walk_jpeg,
 )
-from covseg_tf.triage.limits import MAX_PIXELS
-from covseg_tf.triage.tiff import is_tiff, tiff_pages
+from covseg_tf.imaging.tiff import is_tiff, tiff_pages
 
 _NAMES = "PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or zip"
 

@@ -2,18 +2,12 @@
 
 import dataclasses
 import hashlib
-import os
 import pathlib
-import stat
 import sys
 from collections.abc import Callable
-from typing import BinaryIO
 
-from covseg_tf.triage.limits import MAX_FILE, MAX_STDIN
-
-_FLAGS = os.O_RDONLY
-for _name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOCTTY"):
-    _FLAGS |= getattr(os, _name, 0)
+from covseg_tf.imaging.limits import MAX_STDIN
+from covseg_tf.imaging.regular_file import read_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,24 +55,13 @@ def file_entry(path: pathlib.Path) -> Entry:
 
 
 def bytes_entry(name: str, data: bytes) -> Entry:
-    """Returns bytes as an entry.
-
-    Args:
-        name: As `Source.name`.
-        data: The file.
-    """
+    """Returns bytes as an entry."""
     digest = hashlib.sha256(data).hexdigest()
     return Entry(name, digest, lambda size: data[:size], lambda: data, name)
 
 
 def failed_entry(name: str, reason: str, path: pathlib.Path | None = None) -> Entry:
-    """Returns an entry that raises `ValueError` with a reason.
-
-    Args:
-        name: As `Source.name`.
-        reason: What to tell.
-        path: As `Entry.path`.
-    """
+    """Returns an entry that raises `ValueError` with a reason."""
 
     def fail(size=0):
         raise ValueError(reason)
@@ -100,45 +83,3 @@ def stdin_entry() -> Entry:
             "-", f"more than {MAX_STDIN} bytes on standard input; give a file."
         )
     return bytes_entry("-", data)
-
-
-def read_file(path: pathlib.Path, size: int | None = None) -> bytes:
-    """Reads a regular file, and nothing else, without ever waiting for it.
-
-    Args:
-        path: The file.
-        size: How many bytes; `None` (default) for all.
-
-    Raises:
-        ValueError: If it is no regular file, is empty or too large.
-        OSError: If it cannot be read.
-    """
-    with open_file(path) as stream:
-        if size is not None:
-            return stream.read(size)
-        held = os.fstat(stream.fileno()).st_size
-        if held > MAX_FILE:
-            raise ValueError(f"holds {held} bytes; at most {MAX_FILE} are read.")
-        data = stream.read(MAX_FILE + 1)
-    if not data:
-        raise ValueError("the file is empty.")
-    return data
-
-
-def open_file(path: pathlib.Path) -> BinaryIO:
-    """Opens a regular file, and nothing else, for reading.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ValueError: If it is no regular file.
-        OSError: If it cannot be opened.
-    """
-    # A FIFO is opened without blocking, and told by its handle: between a look
-    # at a path and its opening the file may have been swapped.
-    stream = os.fdopen(os.open(path, _FLAGS), "rb")
-    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        return stream
-    stream.close()
-    raise ValueError("is no regular file and was not read.")

@@ -3,12 +3,14 @@
 import contextlib
 import io
 import logging
+import pathlib
 import struct
 import threading
 import warnings
 import zlib
 
-from covseg_tf.triage.limits import MAX_FILE, MAX_READS, MAX_VALUE
+from covseg_tf.imaging.limits import MAX_FILE, MAX_READS, MAX_VALUE
+from covseg_tf.imaging.regular_file import read_file
 
 _NEEDS_PYDICOM = "reading DICOM needs pydicom: pip install 'covseg-tf[medical]'"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -31,11 +33,7 @@ class _Meter(io.BytesIO):
 
 
 def is_dicom_data(head: bytes) -> bool:
-    """Tells a DICOM file by the mark behind its preamble.
-
-    Args:
-        head: Its first 132 bytes or more.
-    """
+    """Tells a DICOM file by the mark behind its preamble."""
     return head[128:132] == b"DICM"
 
 
@@ -101,26 +99,37 @@ def parse_dicom(data: bytes, pixels: bool = False):
 
 
 def text_of(dataset, name: str) -> str:
-    """Returns a value as plain text, empty if absent.
-
-    Args:
-        dataset: A `pydicom.Dataset`.
-        name: Keyword of the element.
-    """
+    """Returns a value as plain text, empty if absent."""
     value = dataset.get(name)
     return "" if value is None else str(value).strip()
 
 
 def number_of(dataset, name: str, default: int = 0) -> int:
-    """Returns a whole number.
-
-    Args:
-        dataset: A `pydicom.Dataset`.
-        name: Keyword of the element.
-        default: What an absent or empty one counts as.
-    """
+    """Returns a whole number, `default` if it is absent or empty."""
     value = dataset.get(name)
     return default if value in (None, "") else int(value)
+
+
+def read_spacing(path: pathlib.Path) -> tuple[float, float] | None:
+    """Returns the spacing of a radiograph's pixels in mm, `(rows, columns)`.
+
+    `PixelSpacing` where the file has it, else `ImagerPixelSpacing`, which holds
+    at the detector: the chest before it is a few percent smaller than measured
+    so. `None` if the file has neither.
+
+    Args:
+        path: A DICOM file; only its header is looked at.
+
+    Raises:
+        ValueError: If pydicom is not installed or the file cannot be read.
+    """
+    with dicom_errors():
+        dataset = parse_dicom(read_file(path))
+        for name in ("PixelSpacing", "ImagerPixelSpacing"):
+            values = dataset.get(name)
+            if values is not None and len(values) == 2:
+                return float(values[0]), float(values[1])
+    return None
 
 
 def _tidy(dataset, pydicom):
@@ -132,7 +141,8 @@ def _tidy(dataset, pydicom):
         raw = dataset.get_item(tag)
         value = raw.value
         large = isinstance(value, (bytes, str)) and len(value) > MAX_VALUE
-        sequence = raw.VR == "SQ" or not isinstance(value, (bytes, str, type(None)))
+        # Pixel Representation is a number already where a sequence came before it.
+        sequence = raw.VR == "SQ" or isinstance(value, pydicom.Sequence)
         if large or tag.is_private or (sequence and tag not in wanted):
             del dataset[tag]
             continue

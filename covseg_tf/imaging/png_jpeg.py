@@ -87,11 +87,6 @@ def check_image(data: bytes, max_pixels: int) -> tuple[int, int]:
 def check_size(rows: int, columns: int, max_pixels: int) -> tuple[int, int]:
     """Returns a stated size, if it may be decoded.
 
-    Args:
-        rows: Rows as a header states them.
-        columns: Columns likewise.
-        max_pixels: Largest rows times columns.
-
     Raises:
         ImageTooLarge: If there are more pixels.
         ValueError: If a side is not positive.

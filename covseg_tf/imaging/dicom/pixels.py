@@ -5,10 +5,10 @@ import struct
 import cv2
 import numpy as np
 
-from covseg_tf.edge.image_guard import check_size, walk_jpeg
-from covseg_tf.triage.decode import JPEG_END, check_jpeg, decode
-from covseg_tf.triage.dicom_file import number_of
-from covseg_tf.triage.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.decode import JPEG_END, check_jpeg, decode
+from covseg_tf.imaging.dicom.header import number_of
+from covseg_tf.imaging.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.png_jpeg import check_size, walk_jpeg
 
 _RLE = "1.2.840.10008.1.2.5"
 _BASELINE = "1.2.840.10008.1.2.4.50"
@@ -26,9 +26,6 @@ _SIZE_2000 = b"\xff\x4f\xff\x51"
 def frame_count(dataset) -> int:
     """Returns the number of frames, 1 where the header is silent.
 
-    Args:
-        dataset: A `pydicom.Dataset`.
-
     Raises:
         ValueError: If it is below 1 or above 1,000.
     """
@@ -40,9 +37,6 @@ def frame_count(dataset) -> int:
 
 def check_pixels(dataset) -> tuple[int, int]:
     """Returns `(rows, columns)` if a frame may be decoded.
-
-    Args:
-        dataset: A `pydicom.Dataset`, its pixels included.
 
     Raises:
         ValueError: If it holds no pixels, or frames too large.
@@ -61,10 +55,6 @@ def check_pixels(dataset) -> tuple[int, int]:
 
 def read_frame(dataset, index: int = 0) -> np.ndarray:
     """Decodes one frame.
-
-    Args:
-        dataset: A `pydicom.Dataset`, its pixels included.
-        index: Which frame, from 0.
 
     Returns:
         Array `(rows, columns)` of stored values, or uint8 or uint16

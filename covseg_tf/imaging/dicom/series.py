@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covseg_tf.data.window import window_hounsfield
-from covseg_tf.triage.dicom_file import dicom_errors, number_of, parse_dicom
-from covseg_tf.triage.dicom_pixels import frame_count, read_frame
-from covseg_tf.triage.entry import Entry
-from covseg_tf.triage.film import Volume
-from covseg_tf.triage.limits import MAX_PIXELS, MAX_VOLUME
+from covseg_tf.imaging.contrast import window_hounsfield
+from covseg_tf.imaging.dicom.grey import mend_rescale
+from covseg_tf.imaging.dicom.header import dicom_errors, number_of, parse_dicom
+from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
+from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.limits import MAX_PIXELS, MAX_VOLUME
+from covseg_tf.imaging.sources.entry import Entry
 
 # A slice's place is told apart from its neighbour's, in mm.
 _SAME_PLACE = 0.01
@@ -21,21 +22,13 @@ _UNEVEN = 0.1
 
 
 def is_scout(dataset) -> bool:
-    """Tells the overview image that scans are planned on.
-
-    Args:
-        dataset: A `pydicom.Dataset` of a CT.
-    """
+    """Tells the overview image that scans are planned on."""
     kinds = [str(kind).upper() for kind in dataset.get("ImageType") or ()]
     return "LOCALIZER" in kinds or "SCOUT" in kinds
 
 
 def series_identity(entries: Sequence[Entry]) -> str:
-    """Returns a checksum that changes with any slice of a series.
-
-    Args:
-        entries: Its files.
-    """
+    """Returns a checksum that changes with any slice of a series."""
     lines = sorted(f"{entry.name}\0{entry.identity}" for entry in entries)
     text = "\n".join(lines).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()
@@ -82,12 +75,10 @@ def _read_slice(data):
     stored = read_frame(dataset)
     if stored.ndim != 2 or stored.size > MAX_PIXELS:
         raise ValueError("is no grey slice.")
-    slope, offset = (
-        float(default if dataset.get(name) in (None, "") else dataset.get(name))
-        for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
-    )
-    hounsfield = stored.astype(np.float32) * slope + offset
-    plane = window_hounsfield(hounsfield)
+    from pydicom.pixels import apply_rescale
+
+    mend_rescale(dataset)
+    plane = window_hounsfield(apply_rescale(stored, dataset))
     del dataset["PixelData"]
     return plane, dataset
 

@@ -3,8 +3,8 @@
 import dataclasses
 import struct
 
-from covseg_tf.edge.image_guard import check_size
-from covseg_tf.triage.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.png_jpeg import check_size
 
 # Bytes of the types of the standard, 1 to 13, and BigTIFF's 16 to 18.
 _BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1))
@@ -37,19 +37,12 @@ class TiffPage:
 
 
 def is_tiff(head: bytes) -> bool:
-    """Tells a TIFF or BigTIFF file by its first four bytes.
-
-    Args:
-        head: The beginning of the file.
-    """
+    """Tells a TIFF or BigTIFF file by its first four bytes."""
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def tiff_pages(data: bytes) -> list[TiffPage]:
     """Lists the pages of a TIFF file, and refuses what cannot be whole.
-
-    Args:
-        data: The file.
 
     Raises:
         ValueError: If it is cut short, damaged, too large or runs in circles.
