@@ -15,9 +15,9 @@ import pytest
 
 from covseg_tf import cli
 from covseg_tf.edge import Prediction, Segmenter, draw_phantom
-from covseg_tf.triage import score as score_module
+from covseg_tf.triage import scorer as scorer_module
 from covseg_tf.triage import triage
-from covseg_tf.triage.progress import Progress
+from covseg_tf.triage.report.progress import Progress
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_a_write_that_fails_is_one_line_and_code_1(
     def full(path, mask):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(score_module, "write_png", full)
+    monkeypatch.setattr(scorer_module, "write_png", full)
     words = ("triage", images / "one.png", "--out", tmp_path / "out")
     assert run(*words, "--model", tiny_bundle / "model.tflite") == 1
     error = capsys.readouterr().err

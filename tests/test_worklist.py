@@ -18,8 +18,9 @@ from covseg_tf.edge import Prediction, Zones, draw_phantom
 from covseg_tf.edge.bundle import Bundle
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.triage import Film, Source, TriageRow, Volume, triage
-from covseg_tf.triage.report import FLAG_TEXTS, write_report
-from covseg_tf.triage.worklist import RunFacts, schema_text, to_csv, to_json
+from covseg_tf.triage.record import RunFacts, schema_text
+from covseg_tf.triage.report import to_csv, to_json, write_report
+from covseg_tf.triage.report.words import FLAG_TEXTS
 
 FACTS = RunFacts(
     "tiny", "0" * 64, "xray", 0.5, "1.0", "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"

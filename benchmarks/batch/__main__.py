@@ -49,7 +49,7 @@ MANY = 10_000_000
 
 def plain_loop(manifest, out, model):
     """Scores the images of a manifest, and does nothing else."""
-    from covseg_tf.triage.row import TriageRow
+    from covseg_tf.triage.record.row import TriageRow
     from covseg_tf.triage.sources import bytes_sources
 
     segmenter = Segmenter(model)

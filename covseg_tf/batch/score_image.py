@@ -13,9 +13,8 @@ from covseg_tf.edge.segmenter import Segmenter
 from covseg_tf.triage.entry import read_file
 from covseg_tf.triage.film import Volume
 from covseg_tf.triage.limits import MAX_FILE
-from covseg_tf.triage.row import TriageRow
-from covseg_tf.triage.score import describe, with_numbers
-from covseg_tf.triage.score_volume import score_volume
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.score import describe, score_volume, with_numbers
 from covseg_tf.triage.sources import bytes_sources
 
 # Columns of a row, after its id; those before `error` are the worklist's.

@@ -26,7 +26,7 @@ from covseg_tf.web import PageServer, build_site
 
 # Milliseconds; a machine under load is slow, not wrong.
 PATIENCE = 90_000
-SCHEMA = pathlib.Path(covseg_tf.__file__).parent / "triage/worklist.schema.json"
+SCHEMA = pathlib.Path(covseg_tf.__file__).parent / "triage/record/worklist.schema.json"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

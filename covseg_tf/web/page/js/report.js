@@ -86,7 +86,7 @@ export function csvReport(rows) {
  * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
  * @param {object} bundle The model's `bundle.json`.
  * @param {string} version Of covseg.
- * @returns {string} JSON, as `covseg_tf/triage/worklist.schema.json` describes it.
+ * @returns {string} JSON, as `covseg_tf/triage/record/worklist.schema.json` describes it.
  */
 export function jsonReport(rows, bundle, version) {
   const times = rows.map((row) => row.finished).sort();

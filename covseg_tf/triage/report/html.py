@@ -6,13 +6,11 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 
 from covseg_tf.edge.bundle import CARD, Bundle
-from covseg_tf.triage.report_card import bar, card, safe, titled
-from covseg_tf.triage.report_style import STYLE
-from covseg_tf.triage.report_texts import FLAG_TEXTS, note_of, percent
-from covseg_tf.triage.row import TriageRow
-from covseg_tf.triage.worklist import RunFacts
-
-__all__ = ["FLAG_TEXTS", "MOST_CARDS", "note_of", "percent", "write_report"]
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.record.worklist import RunFacts
+from covseg_tf.triage.report.card import bar, card, safe, titled
+from covseg_tf.triage.report.style import STYLE
+from covseg_tf.triage.report.words import note_of, percent
 
 # At about 30 KB each: 6 MB, which a phone still opens.
 MOST_CARDS = 200

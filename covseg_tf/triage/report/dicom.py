@@ -13,9 +13,9 @@ from covseg_tf import __version__
 from covseg_tf.edge.bundle import Bundle
 from covseg_tf.triage.dicom_file import dicom_errors
 from covseg_tf.triage.film import Film, Volume
-from covseg_tf.triage.output import write_atomic
-from covseg_tf.triage.overlay import draw_canvas
-from covseg_tf.triage.score_volume import FoundVolume
+from covseg_tf.triage.record.output import write_atomic
+from covseg_tf.triage.report.overlay import draw_canvas
+from covseg_tf.triage.score.volume import FoundVolume
 
 _MAKER, _PRODUCT = "covseg_tf", "covseg triage"
 _SEG_SERIES, _OVERLAY_SERIES = 9101, 9102

@@ -1,7 +1,7 @@
 """What the report says in words."""
 
 from covseg_tf.triage.film import NOTE_TEXTS
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.triage.record.row import TriageRow
 
 FLAG_TEXTS = {
     "no_lungs_found": "No lungs found: is this a frontal chest X-ray?",

@@ -110,18 +110,6 @@ class TriageRow:
         return cls(**(fields | tuples))
 
 
-def urgency(row: TriageRow) -> tuple:
-    """Returns the key that sorts a worklist.
-
-    Most involved first, then what has no number, then what could not be read.
-
-    Args:
-        row: A row of it.
-    """
-    scored = row.involved_percent is not None
-    return (not scored, bool(row.error), -(row.involved_percent or 0.0), row.file)
-
-
 def _rounded(value, decimals):
     if value is None or decimals is None:
         return value

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from covseg_tf.edge.printable import printable
-from covseg_tf.triage.report_texts import note_of, percent
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.report.words import note_of, percent
 
 _MOST_LINES = 50
 

@@ -5,9 +5,9 @@ import html
 import pathlib
 
 from covseg_tf.edge.printable import printable
-from covseg_tf.triage.output import LAYERS
-from covseg_tf.triage.report_texts import UNSURE_SIDES, note_of, percent, remarks_of
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.triage.record.output import LAYERS
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.report.words import UNSURE_SIDES, note_of, percent, remarks_of
 
 _STEPS = (("off", "Off"), ("third", "⅓"), ("most", "⅔"), ("full", "Full"))
 
