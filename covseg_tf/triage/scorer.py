@@ -77,8 +77,7 @@ class Scorer:
     def _row(self, name, stem, image, found):
         row = describe(name, image, self.segmenter.bundle.modality)
         if found is None:
-            empty = np.zeros(_shown(image).shape, bool)
-            return self._draw(row, stem, _shown(image), empty, empty)
+            return self._draw(row, stem, _shown(image))
         if isinstance(image, Volume):
             return self._volume_row(row, stem, image, found)
         return self._film_row(row, stem, image, found)
@@ -119,8 +118,8 @@ class Scorer:
         slices = (volume.slices, found.lung, found.infection)
         return self._draw(row, stem, *(part[index] for part in slices))
 
-    def _draw(self, row, stem, pixels, lung, infection):
-        layers = draw_layers(pixels, lung, infection)
+    def _draw(self, row, stem, pixels, *masks):
+        layers = draw_layers(pixels, *masks if row.is_scored else ())
         overlay = f"{OVERLAYS}/{stem}.jpg"
         write_atomic(self.out / LAYERS / f"{stem}.jpg", layers.film)
         write_atomic(self.out / LAYERS / f"{stem}.png", layers.paint)
@@ -129,8 +128,7 @@ class Scorer:
 
     def _wants_dicom(self, row, image):
         # What is not scored has no place in a patient's study.
-        is_scored = row.involved_percent is not None
-        return self.dicom and image.dicom is not None and is_scored
+        return self.dicom and image.dicom is not None and row.is_scored
 
     def _add_dicom(self, row, stem, function, *arguments):
         from covseg_tf.triage.report import dicom

@@ -78,6 +78,11 @@ class TriageRow:
     dicom_overlay: str = ""
     finished: str = ""
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether it has a number; what has none is shown without paint."""
+        return self.involved_percent is not None
+
     def to_dict(self, decimals: int | None = 2) -> dict[str, Any]:
         """Returns the row as the JSON report holds it.
 

@@ -39,10 +39,10 @@ def schema_text() -> str:
 def urgency(row: TriageRow) -> tuple:
     """Returns the key that sorts a worklist.
 
-    Most involved first, then what has no number, then what could not be read.
+    What needs a reader because it was not scored comes first, of that what could
+    not be read last; then the most involved.
 
     Args:
         row: A row of it.
     """
-    scored = row.involved_percent is not None
-    return (not scored, bool(row.error), -(row.involved_percent or 0.0), row.file)
+    return (row.is_scored, bool(row.error), -(row.involved_percent or 0.0), row.file)

@@ -1,29 +1,38 @@
-"""The HTML report: one file, no script, nothing fetched."""
+"""The HTML report: one file, no script, nothing fetched.
 
+`templates/report.html` is its one source: the browser page saves the same.
+"""
+
+import base64
+import functools
+import itertools
 import os
 import pathlib
+import struct
 import urllib.parse
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from covseg_tf.edge.bundle import CARD, Bundle
-from covseg_tf.triage.record.row import TriageRow
-from covseg_tf.triage.record.worklist import RunFacts
-from covseg_tf.triage.report.card import bar, card, safe, titled
-from covseg_tf.triage.report.style import STYLE
-from covseg_tf.triage.report.words import note_of, percent
+from covseg_tf.edge.printable import printable
+from covseg_tf.triage.record import RunFacts, TriageRow
+from covseg_tf.triage.record.output import LAYERS
+from covseg_tf.triage.report.trust import trust_line
+from covseg_tf.triage.report.words import (
+    headings,
+    kind_of,
+    note_of,
+    percent,
+    remarks_of,
+    rounded,
+    sides_are_sure,
+)
+
+if TYPE_CHECKING:
+    import jinja2
 
 # At about 30 KB each: 6 MB, which a phone still opens.
 MOST_CARDS = 200
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_COLUMNS = (
-    ("n", "#"),
-    ("file", "Image"),
-    ("n", "Involved"),
-    ("n wide", "Right lung"),
-    ("n wide", "Left lung"),
-    ("n", '<abbr title="Extent score, 0 to 8">Ext.</abbr>'),
-    ("n wide", '<abbr title="Involved lung zones, 0 to 6">Zones</abbr>'),
-)
 
 
 def write_report(
@@ -40,183 +49,130 @@ def write_report(
         rows: In the order of the worklist.
         facts: What holds for all of them.
         bundle: What scored them; its model card goes into the report.
-        most_cards: The most images it shows. The rest are lines of the table
-            that link to their pictures in the folder.
+        most_cards: The most scored images it shows. The rest are lines of the
+            table that link to their pictures in the folder. What was not scored
+            is always shown.
 
     Raises:
         OSError: If it cannot be written; an earlier report stays then.
     """
+    context = report_context(rows, facts, bundle, most_cards)
+    context["cards"] = _with_pictures(context["cards"], out)
     part = out / "report.html.part"
     try:
         with part.open("w", encoding="utf-8") as stream:
-            for piece in _pieces(out, rows, facts, bundle, most_cards):
-                stream.write(piece + "\n")
+            pieces = environment().get_template("report.html").generate(context)
+            stream.writelines(pieces)
         os.replace(part, out / "report.html")
     except OSError:
         part.unlink(missing_ok=True)
         raise
 
 
-def _pieces(out, rows, facts, bundle, most_cards) -> Iterator[str]:
-    carded = [n for n, row in enumerate(rows, start=1) if row.overlay][:most_cards]
-    yield _head(len(rows))
-    yield _introduction(rows, facts)
-    yield "<main>"
-    yield _legend(facts.modality)
-    columns = _COLUMNS if facts.modality == "xray" else _COLUMNS[:-2]
-    yield from _worklist(rows, set(carded), columns)
-    if carded:
-        yield '<h2 id="images">Images</h2>'
-        yield _shown(rows, len(carded))
-        yield '<div class="cards">'
-        for number in carded:
-            yield card(number, rows[number - 1], out)
-        yield "</div>"
-    yield "</main>"
-    yield _model(facts, bundle)
-    yield "</body>\n</html>"
+@functools.cache
+def environment() -> "jinja2.Environment":
+    """Returns what reads and fills the report's templates.
 
+    Whatever is filled in is made printable and escaped; a name that is not there is
+    an error.
+    """
+    import jinja2
 
-def _head(count):
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>covseg triage: {_images(count)}</title>
-<style>{STYLE}</style>
-</head>
-<body>"""
-
-
-def _introduction(rows, facts):
-    area = (
-        "the <i>projected</i> lung area, not of lung volume"
-        if facts.modality == "xray"
-        else "the lung volume (of a single slice: of its lung area)"
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=lambda value: printable(value) if isinstance(value, str) else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    kind = "X-ray" if facts.modality == "xray" else "CT"
-    return f"""<header>
-<h1>Chest {kind} triage</h1>
-<p class="soft">Model <b>{safe(facts.model)}</b>, covseg {safe(facts.covseg_version)},
-finished {safe(facts.finished.replace("T", " ").replace("Z", " UTC"))}. Most involved
-first.</p>
-<p class="notice"><b>Research use only.</b> Not a medical device. Percent of
-{area}. Every image needs a reader.</p>
-<nav aria-label="Show in the worklist">
-{_counts(rows)}
-</nav>
-</header>"""
-
-
-def _counts(rows):
-    tally = dict.fromkeys(("all", "scored", "flagged", "unread"), 0)
-    for row in rows:
-        for kind in ("all", *_kinds(row)):
-            tally[kind] += 1
-    texts = {
-        "all": "in all",
-        "scored": "scored",
-        "flagged": "flagged",
-        "unread": "could not be read",
+    made.filters |= {
+        "images": lambda count: "1 image" if count == 1 else f"{count} images",
+        "percent": percent,
+        "rounded": rounded,
+        "whole": lambda value: f"{rounded(value)} %",
     }
-    items = "".join(
-        f'<li><a href="#{kind}"><b>{tally[kind]}</b> {text}</a></li>'
-        for kind, text in texts.items()
-    )
-    return f'<ul class="counts">{items}</ul>'
+    return made
 
 
-def _legend(modality):
-    scores = """<li><b>Extent</b> 0 to 8: each lung 0 none, 1 below 25 %, 2 to 50 %,
-3 to 75 %, 4 above. <b>Zones</b> 0 to 6: thirds of each lung's height; an involved one
-is shaded.</li>"""
-    return f"""<details open><summary>How to read it</summary>
-<ul class="legend">
-<li><span class="swatch lung"></span>Lungs as found, outlined.</li>
-<li><span class="swatch spot"></span>Infection as found, shaded and outlined.</li>
-<li><b>Right and left are the patient's</b>: R is on the left of the picture. That holds
-for a film hung as usual; a mirrored one is not noticed.</li>
-{scores if modality == "xray" else ""}
-<li><b>–</b>: no number, because it would be a guess; the line says why.</li>
-</ul></details>"""
+def report_context(
+    rows: Sequence[TriageRow], facts: RunFacts, bundle: Bundle, most_cards: int
+) -> dict[str, Any]:
+    """Returns what the template is filled with; the cards have no pictures yet.
 
-
-def _worklist(rows, carded, columns) -> Iterator[str]:
-    heads = "".join(
-        f'<th scope="col" class="{style}">{name}</th>' for style, name in columns
-    )
-    marks = "".join(
-        f'<span id="{key}"></span>' for key in ("all", "scored", "flagged", "unread")
-    )
-    yield f"""<section>{marks}
-<h2 id="worklist">Worklist</h2>
-<p class="part"><a href="#all">Show all lines</a></p>
-<div class="scroll" tabindex="0" role="region" aria-labelledby="worklist">
-<table class="list"><thead><tr>{heads}</tr></thead>
-<tbody>"""
-    for number, row in enumerate(rows, start=1):
-        yield _line(number, row, number in carded, columns)
-    yield "</tbody></table></div></section>"
-
-
-def _line(number, row, has_card, columns):
-    file, note = titled(row.file), note_of(row)
-    if has_card:
-        file = f'<a href="#image-{number}">{file}</a>'
-    elif row.overlay:
-        file = f'<a href="{safe(_address(row.overlay))}">{file}</a>'
-    if note:
-        bad = " bad" if row.error else ""
-        file += f' <span class="flag{bad}">{safe(note)}</span>'
-    involved = percent(row.involved_percent) + bar(row.involved_percent)
-    right, left = (
-        percent(value)
-        for value in (row.involved_percent_right, row.involved_percent_left)
-    )
-    extent, zones = ("–" if v is None else str(v) for v in (row.extent, row.zones))
-    cells = ("", file, involved, right, left, extent, zones)
-    line = f'<tr class="{" ".join(_kinds(row))}"><td class="n">{number}</td>'
-    line += f'<th scope="row" class="file">{file}</th>'
-    for (style, _), cell in list(zip(columns, cells, strict=False))[2:]:
-        line += f'<td class="{style}">{cell}</td>'
-    return line + "</tr>"
-
-
-def _shown(rows, count):
-    total = sum(bool(row.overlay) for row in rows)
-    if count == total:
-        return ""
-    return (
-        f'<p class="notice">The {count} most urgent of {_images(total)} are shown '
-        "here, so that the page stays small. The others are lines of the worklist "
-        "that link to their picture in the folder <b>overlays</b> beside this file.</p>"
-    )
-
-
-def _model(facts, bundle):
+    Args:
+        rows: In the order of the worklist.
+        facts: What holds for all of them.
+        bundle: What scored them.
+        most_cards: The most scored images that get a card.
+    """
+    views = [_view(*each) for each in zip(itertools.count(1), rows, headings(rows))]
+    scored = [view for view in views if view["involved_percent"] is not None]
+    for view in scored[most_cards:]:
+        view["link"] = urllib.parse.quote(view["overlay"])
     path = bundle.folder / CARD
-    text = path.read_text("utf-8") if path.is_file() else "It comes without a card."
-    return f"""<footer>
-<details><summary>Model card of {safe(facts.model)}</summary>
-<pre>{"".join(safe(line) + chr(10) for line in text.splitlines())}</pre></details>
-<p class="soft">Model SHA-256 {facts.model_sha256}, threshold {facts.threshold:g}.
-Started {safe(facts.started)}, finished {safe(facts.finished)}. The same worklist, with
-more columns: report.csv, report.json. Research use only; not a medical device.</p>
-</footer>"""
+    card = path.read_text("utf-8") if path.is_file() else "It comes without a card."
+    kinds = [kind for view in views for kind in view["kinds"].split()]
+    times = {
+        "started": facts.started,
+        "finished": facts.finished.replace("T", " ").replace("Z", " UTC"),
+    }
+    return times | {
+        "model": facts.model,
+        "model_sha256": facts.model_sha256,
+        "model_card": card.splitlines(),
+        "modality": facts.modality,
+        "threshold": facts.threshold,
+        "version": facts.covseg_version,
+        "place": "",
+        "trust": trust_line(bundle),
+        "tally": {"all": len(rows)}
+        | {kind: kinds.count(kind) for kind in ("scored", "flagged", "unread")},
+        "most_cards": most_cards,
+        "left_out": len(scored) > most_cards,
+        "rows": views,
+        "cards": [view for view in views if view["link"].startswith("#")],
+    }
 
 
-def _kinds(row):
-    if row.error:
-        return ("unread",)
-    flagged = ("flagged",) if note_of(row) else ()
-    return flagged + (() if row.involved_percent is None else ("scored",))
+def _view(number, row, heading):
+    folder, slash, name = row.file.rstrip("/").rpartition("/")
+    shown = f"slice {row.shown_slice} of {row.file}" if row.shown_slice else row.file
+    return row.to_dict() | {
+        "number": number,
+        "heading": heading,
+        "name": name if slash else row.file,
+        "folder": (folder or "/") if slash else "",
+        "link": f"#image-{number}",
+        "kinds": kind_of(row),
+        "note": note_of(row),
+        "remarks": remarks_of(row),
+        "has_sides": sides_are_sure(row),
+        "shown": shown,
+        "film": "",
+        "paint": "",
+        "width": 0,
+        "height": 0,
+    }
 
 
-def _address(path):
-    return urllib.parse.quote(path)
+def _with_pictures(views, out) -> Iterator[dict[str, Any]]:
+    for view in views:
+        yield view | _pictures(view, out) if view["overlay"] else view
 
 
-def _images(count):
-    return "1 image" if count == 1 else f"{count} images"
+def _pictures(view, out):
+    layer = out / LAYERS / pathlib.PurePath(view["overlay"]).name
+    paint = layer.with_suffix(".png").read_bytes()
+    width, height = struct.unpack(">II", paint[16:24])  # of the PNG's IHDR
+    is_scored = view["involved_percent"] is not None
+    return {
+        "film": _data("jpeg", layer.read_bytes()),
+        "paint": _data("png", paint) if is_scored else "",
+        "width": width,
+        "height": height,
+    }
+
+
+def _data(kind, data):
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -2,32 +2,45 @@
 
 from collections.abc import Sequence
 
+from covseg_tf.edge.bundle import Bundle
 from covseg_tf.edge.printable import printable
-from covseg_tf.triage.record.row import TriageRow
-from covseg_tf.triage.report.words import note_of, percent
+from covseg_tf.triage.record import TriageRow
+from covseg_tf.triage.report.trust import trust_line
+from covseg_tf.triage.report.words import headings, note_of, percent
 
 _MOST_LINES = 50
 
 
-def worklist_text(rows: Sequence[TriageRow]) -> str:
-    """Returns the worklist as lines of text, the fifty most urgent at most.
+def worklist_text(rows: Sequence[TriageRow], bundle: Bundle) -> str:
+    """Returns the worklist as lines of text, of each block the fifty first at most.
 
     Args:
         rows: In the order of the worklist.
+        bundle: What scored them.
     """
-    lines = [f"{'#':>4}  {'involved':>8}  {'right':>7}  {'left':>7}  {'ext':>3}  image"]
-    lines += [_line(n, row) for n, row in enumerate(rows[:_MOST_LINES], start=1)]
-    if len(rows) > _MOST_LINES:
-        lines.append(f"... and {len(rows) - _MOST_LINES} more in report.csv")
-    return "\n".join([*lines, "", _summary(rows)])
+    lines = [f"{'#':>4}  {'ext':>3}  {'involved':>9}  {'right':>9}  {'left':>9}  image"]
+    shown = 0
+    for number, (row, heading) in enumerate(zip(rows, headings(rows), strict=True), 1):
+        if heading:
+            shown = 0
+            lines.append(heading)
+        shown += 1
+        if shown <= _MOST_LINES:
+            lines.append(_line(number, row))
+        elif shown == _MOST_LINES + 1:
+            lines.append("... and more in report.csv")
+    return "\n".join([*lines, "", _summary(rows), trust_line(bundle)])
 
 
 def _line(number, row):
+    percents = (
+        row.involved_percent,
+        row.involved_percent_right,
+        row.involved_percent_left,
+    )
     numbers = (
-        f"{percent(row.involved_percent):>8}",
-        f"{percent(row.involved_percent_right):>7}",
-        f"{percent(row.involved_percent_left):>7}",
         f"{'–' if row.extent is None else row.extent:>3}",
+        *(f"{percent(value):>9}" for value in percents),
     )
     note = note_of(row)
     return (
@@ -39,6 +52,6 @@ def _line(number, row):
 def _summary(rows):
     unread = sum(bool(row.error) for row in rows)
     flagged = sum(bool(note_of(row)) for row in rows) - unread
-    scored = sum(row.involved_percent is not None for row in rows)
+    scored = sum(row.is_scored for row in rows)
     images = "1 image" if len(rows) == 1 else f"{len(rows)} images"
     return f"{images}: {scored} scored, {flagged} flagged, {unread} could not be read"

@@ -9,7 +9,7 @@ from typing import Any
 
 from covseg_tf.triage.record import RunFacts, TriageRow
 
-FORMAT, FORMAT_VERSION = "covseg_triage", 2
+FORMAT, FORMAT_VERSION = "covseg_triage", 3
 _ZONES = tuple(
     f"{side}_{third}"
     for side in ("right", "left")
