@@ -128,7 +128,7 @@ def test_a_changed_file_leaves_nothing_of_what_it_was(films, tiny_bundle, tmp_pa
     changed.write_bytes(b"no film any more")
     rows, seen = go_on(films, out, tiny_bundle)
     assert seen == [str(changed)]
-    assert rows[-1].error
+    assert rows[0].error
     assert before - files_of(out) == {
         *(f"masks/{stem}_lung.png", f"masks/{stem}_infection.png"),
         *(f"masks/{stem}/lung_0001.png", f"overlays/{stem}.jpg"),

@@ -1,5 +1,6 @@
 """The worklist on the screen."""
 
+import itertools
 from collections.abc import Sequence
 
 from covseg_tf.edge.bundle import Bundle
@@ -19,16 +20,14 @@ def worklist_text(rows: Sequence[TriageRow], bundle: Bundle) -> str:
         bundle: What scored them.
     """
     lines = [f"{'#':>4}  {'ext':>3}  {'involved':>9}  {'right':>9}  {'left':>9}  image"]
-    shown = 0
-    for number, (row, heading) in enumerate(zip(rows, headings(rows), strict=True), 1):
-        if heading:
-            shown = 0
-            lines.append(heading)
-        shown += 1
-        if shown <= _MOST_LINES:
-            lines.append(_line(number, row))
-        elif shown == _MOST_LINES + 1:
-            lines.append("... and more in report.csv")
+    above = headings(rows)
+    starts = [index for index, heading in enumerate(above) if heading] or [0]
+    for start, end in itertools.pairwise([*starts, len(rows)]):
+        lines += above[start : start + 1] if any(above) else []
+        last = min(end, start + _MOST_LINES)
+        lines += [_line(index + 1, rows[index]) for index in range(start, last)]
+        if last < end:
+            lines.append(f"... and {end - last} more in report.csv")
     return "\n".join([*lines, "", _summary(rows), trust_line(bundle)])
 
 
