@@ -1,10 +1,8 @@
 """From many images to a worklist and a report."""
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import pathlib
-import queue
 from collections.abc import Callable, Iterator, Sequence
 
 from covseg_tf import __version__
@@ -181,6 +179,9 @@ def _score(work: Sequence[Work], scorers) -> Iterator[tuple[Work, TriageRow]]:
         for item in work:
             yield item, scorers[0](*item)
         return
+    import concurrent.futures
+    import queue
+
     idle: queue.SimpleQueue[Scorer] = queue.SimpleQueue()
     for scorer in scorers:
         idle.put(scorer)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # At about 30 KB each: 6 MB, which a phone still opens.
 MOST_CARDS = 200
+_TEMPLATES = pathlib.Path(__file__).parent / "templates"
 
 
 def write_report(
@@ -78,8 +79,11 @@ def environment() -> "jinja2.Environment":
     """
     import jinja2
 
+    from covseg_tf.triage.report.template_cache import TemplateCache
+
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(pathlib.Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        bytecode_cache=TemplateCache(_TEMPLATES / "__pycache__"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=lambda value: printable(value) if isinstance(value, str) else value,
