@@ -22,6 +22,7 @@ import covseg_tf
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.edge.guard import view_scores
 from covseg_tf.edge.preprocessing import read_image, to_grey
+from covseg_tf.triage import triage
 from covseg_tf.web import PageServer, build_site
 
 # Milliseconds; a machine under load is slow, not wrong.
@@ -590,6 +591,27 @@ def test_looks(visit, scheme, width):
     if folder:
         path = pathlib.Path(folder) / f"{scheme}-{width}.png"
         one.page.screenshot(path=path, full_page=True)
+
+
+def test_the_report_of_the_command_line_fits_a_phone_and_paper(chromium, tmp_path):
+    films = {"a" * 60: 0.5, "healthy": 0.0}
+    for name, severity in films.items():
+        (tmp_path / f"{name}.png").write_bytes(as_png(draw_phantom(3, severity).image))
+    (tmp_path / "broken.png").write_bytes(b"x")
+    triage([tmp_path], tmp_path / "out", Segmenter("xray_nano"))
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto((tmp_path / "out/report.html").as_uri())
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    assert page.locator(".running").is_hidden()
+    page.click("#line-2 a")
+    page.click("#image-2 .back a")
+    assert page.url.endswith("#line-2")
+    page.emulate_media(media="print")
+    style = "(name) => getComputedStyle(document.querySelector(name)).display"
+    # What browsers repeat on each page of a table.
+    assert page.evaluate(style, ".running") == "table-header-group"
+    assert page.evaluate(style, ".back") == "none"
+    page.context.close()
 
 
 def _contrast(page, name):
