@@ -9,6 +9,7 @@ import itertools
 import os
 import pathlib
 import struct
+import sys
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,12 @@ from covseg_tf.triage.record import RunFacts, TriageRow
 from covseg_tf.triage.record.output import LAYERS
 from covseg_tf.triage.report.trust import trust_line
 from covseg_tf.triage.report.words import (
+    UNSURE_SIDES,
     headings,
-    kind_of,
     note_of,
     percent,
     remarks_of,
     rounded,
-    sides_are_sure,
 )
 
 if TYPE_CHECKING:
@@ -79,11 +79,9 @@ def environment() -> "jinja2.Environment":
     """
     import jinja2
 
-    from covseg_tf.triage.report.template_cache import TemplateCache
-
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        bytecode_cache=TemplateCache(_TEMPLATES / "__pycache__"),
+        bytecode_cache=_compiled(jinja2),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=lambda value: printable(value) if isinstance(value, str) else value,
@@ -97,6 +95,19 @@ def environment() -> "jinja2.Environment":
         "whole": lambda value: f"{rounded(value)} %",
     }
     return made
+
+
+def _compiled(jinja2):
+    """Keeps compiled templates as Python keeps modules: a tenth of a short run."""
+    folder = _TEMPLATES / "__pycache__"
+    if sys.dont_write_bytecode:
+        return None
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    can_keep = os.access(folder, os.W_OK)
+    return jinja2.FileSystemBytecodeCache(str(folder)) if can_keep else None
 
 
 def report_context(
@@ -148,16 +159,23 @@ def _view(number, row, heading):
         "name": name if slash else row.file,
         "folder": (folder or "/") if slash else "",
         "link": f"#image-{number}",
-        "kinds": kind_of(row),
+        "kinds": _kinds(row),
         "note": note_of(row),
         "remarks": remarks_of(row),
-        "has_sides": sides_are_sure(row),
+        "has_sides": not UNSURE_SIDES & set(row.flags),
         "shown": shown,
         "film": "",
         "paint": "",
         "width": 0,
         "height": 0,
     }
+
+
+def _kinds(row):
+    if row.error:
+        return "unread"
+    kinds = {"flagged": note_of(row), "scored": row.is_scored}
+    return " ".join(kind for kind, holds in kinds.items() if holds)
 
 
 def _with_pictures(views, out) -> Iterator[dict[str, Any]]:

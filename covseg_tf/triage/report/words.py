@@ -24,7 +24,7 @@ _RUN_NOTES = {
     "needs_other_model": "Neither a chest X-ray nor CT; there is no model for it.",
 }
 # With these, which side is which is in doubt.
-_UNSURE_SIDES = frozenset(
+UNSURE_SIDES = frozenset(
     {"film_rotated", "lateral_view", "wrong_modality", "not_a_chest_xray"}
 )
 
@@ -56,18 +56,6 @@ def remarks_of(row: TriageRow) -> list[str]:
     return [NOTE_TEXTS[note] for note in row.notes if note in NOTE_TEXTS]
 
 
-def kind_of(row: TriageRow) -> str:
-    """Returns what a row is filtered by: `unread`, `flagged`, `scored`, or two.
-
-    Args:
-        row: A row of the worklist.
-    """
-    if row.error:
-        return "unread"
-    told = ("flagged" if note_of(row) else "", "scored" if row.is_scored else "")
-    return " ".join(filter(None, told))
-
-
 def headings(rows: Sequence[TriageRow]) -> list[str]:
     """Returns what stands above each row: a heading where a block begins, or "".
 
@@ -81,15 +69,6 @@ def headings(rows: Sequence[TriageRow]) -> list[str]:
         if unscored < len(rows):
             above[unscored] = f"Most involved first ({len(rows) - unscored})"
     return above
-
-
-def sides_are_sure(row: TriageRow) -> bool:
-    """Whether right and left may be written beside a row's picture.
-
-    Args:
-        row: A row of the worklist.
-    """
-    return not _UNSURE_SIDES & set(row.flags)
 
 
 def percent(value: float | None) -> str:

@@ -11,13 +11,7 @@ _SERIES = 9102
 
 
 def capture(reference: Any, canvas: np.ndarray, bundle: Bundle) -> Any:
-    """Returns a Secondary Capture that says RESEARCH USE ONLY.
-
-    Args:
-        reference: The `pydicom.Dataset` that was drawn on.
-        canvas: The drawing, uint8 `(rows, columns, 3)` in BGR order.
-        bundle: The model.
-    """
+    """Returns a Secondary Capture that says RESEARCH USE ONLY."""
     import cv2
     import highdicom
     from pydicom.sr.codedict import codes

@@ -13,13 +13,7 @@ _SERIES = 9101
 
 
 def segmentation(sources: Sequence[Any], pixels: np.ndarray, bundle: Bundle) -> Any:
-    """Returns a binary Segmentation, lung as segment 1, infection as 2.
-
-    Args:
-        sources: `pydicom.Dataset`s, one per frame.
-        pixels: bool or uint8 `(frames, rows, columns, 2)`.
-        bundle: The model.
-    """
+    """Returns a binary Segmentation, lung as segment 1, infection as 2."""
     import highdicom
 
     return highdicom.seg.Segmentation(

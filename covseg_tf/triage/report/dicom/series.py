@@ -9,13 +9,7 @@ MAKER, PRODUCT = "covseg_tf", "covseg triage"
 
 
 def series_words(bundle: Bundle, number: int, what: str) -> dict[str, Any]:
-    """Returns the arguments that say of what series an object is, and who made it.
-
-    Args:
-        bundle: The model.
-        number: The series' number.
-        what: Its description.
-    """
+    """Returns the arguments that say of what series an object is, and who made it."""
     import highdicom
 
     return {

@@ -62,16 +62,6 @@ export function remarksOf(row) {
 }
 
 /**
- * What a row is filtered by.
- * @param {import('./worklist.js').Row} row A row of the worklist.
- * @returns {string} `unread`, `flagged`, `scored`, or two of them.
- */
-export function kindOf(row) {
-  if (row.error) return 'unread';
-  return [noteOf(row) && 'flagged', isScored(row) && 'scored'].filter(Boolean).join(' ');
-}
-
-/**
  * What stands above each row: a heading where a block begins, or nothing.
  * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
  * @returns {string[]} One for each row.

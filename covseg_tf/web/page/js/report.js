@@ -3,7 +3,7 @@
  * @module
  */
 
-import {headings, kindOf, noteOf, remarksOf, sidesAreSure} from './flags.js';
+import {headings, noteOf, remarksOf, sidesAreSure} from './flags.js';
 import {drawLayers, shrinkToShow} from './overlay.js';
 import {isScored, numbersOf} from './worklist.js';
 
@@ -164,13 +164,18 @@ function viewOf(row, number, heading) {
     name: place < 0 ? file : file.replace(/\/+$/, '').slice(place + 1),
     folder: place < 0 ? '' : file.slice(0, place) || '/',
     link: `#image-${number}`,
-    kinds: kindOf(row),
+    kinds: kindsOf(row),
     note: noteOf(row),
     remarks: remarksOf(row),
     has_sides: sidesAreSure(row),
     shown: file,
     film: '', paint: '', width: 0, height: 0,
   };
+}
+
+function kindsOf(row) {
+  if (row.error) return 'unread';
+  return [noteOf(row) && 'flagged', isScored(row) && 'scored'].filter(Boolean).join(' ');
 }
 
 // One after the other: a few hundred films at once would fill the memory.
