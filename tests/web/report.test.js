@@ -37,7 +37,7 @@ test('rounding is that of Python', () => {
 
 test('percents are whole, and none of them is 0 %', () => {
   const pairs = [[null, '–'], [0, 'none seen'], [0.49, '< 1 %'], [0.5, '1 %'],
-    [12.5, '13 %'], [98.2, '98 %'], [100, '100 %']];
+    [12.5, '13 %'], [65.494, '65 %'], [65.495001, '66 %'], [98.2, '98 %'], [100, '100 %']];
   for (const [value, expected] of pairs) assert.equal(percent(value), expected);
 });
 

@@ -15,6 +15,7 @@ from covseg_tf.triage import TriageRow
 from covseg_tf.triage.record import RunFacts
 from covseg_tf.triage.report.html import environment, report_context
 from covseg_tf.triage.report.trust import trust_line
+from covseg_tf.triage.report.words import percent
 from covseg_tf.web import build_site, write_site
 from covseg_tf.web.template import template_script
 
@@ -164,6 +165,17 @@ def test_what_a_reader_is_told(answers):
     assert "&lt; 1 %" in text
     assert text.count("That does not mean healthy.") == 1
     assert text.count(trust_line(load_bundle("xray_small"))) == 1 + 4
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        *((None, "–"), (0.0, "none seen"), (0.49, "< 1 %"), (0.5, "1 %")),
+        *((12.5, "13 %"), (65.494, "65 %"), (65.495001, "66 %"), (100.0, "100 %")),
+    ],
+)
+def test_percent_is_whole_and_never_0(value, words):
+    assert percent(value) == words
 
 
 def test_trust_is_what_was_measured_or_that_it_was_not():

@@ -85,9 +85,9 @@ def percent(value: float | None) -> str:
 
 
 def rounded(value: float) -> int:
-    """Returns the nearest whole number, halves up.
+    """Returns the nearest whole number, halves up, of what the files keep of it.
 
     Args:
         value: A number, 0 or more.
     """
-    return int(value + 0.5)
+    return int(round(value, 2) + 0.5)

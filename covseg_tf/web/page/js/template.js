@@ -68,5 +68,6 @@ export function range(end) {
 }
 
 function rounded(value) {
-  return Math.floor(value + 0.5);
+  // Of the two decimals that the files keep: screen and report say the same.
+  return Math.floor(Number(value.toFixed(2)) + 0.5);
 }
