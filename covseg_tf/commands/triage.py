@@ -94,7 +94,7 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
             print(f"nothing new; report: {report}" if rows else "nothing new")
         return 0
     if not quiet:
-        print(worklist_text(rows))
+        print(worklist_text(rows, segmenter.bundle))
         print(f"Report: {report}   (research use only, not a medical device)")
     if all(row.error for row in rows):
         print("covseg triage: no image could be read", file=sys.stderr)
