@@ -38,9 +38,11 @@ def draw_overlay(
         prediction: What was found in it.
         side: Longest side of the pictures in pixels. Defaults to 512.
     """
-    is_scored = prediction.involvement.total is not None
-    masks = (prediction.lung_mask, prediction.infection_mask) if is_scored else ()
-    layers = draw_layers(grey, *masks, side=side)
+    if prediction.involvement.total is None:  # not scored: shown plain
+        layers = draw_layers(grey, side=side)
+    else:
+        masks = (prediction.lung_mask, prediction.infection_mask)
+        layers = draw_layers(grey, *masks, side)
     return layers.film, layers.overlay
 
 
