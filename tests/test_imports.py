@@ -30,7 +30,7 @@ INSIDE = {
     },
     "edge": {"edge", "imaging"},
     "triage": {"triage", "imaging", "edge", "__init__"},
-    "web": {"web", "edge", "__init__"},
+    "web": {"web", "edge", "triage", "__init__"},
     "batch": {"batch", "edge", "imaging", "triage", "__init__"},
     "cli.py": {"options", "__init__"},
     "options.py": set(),
@@ -74,8 +74,8 @@ OUTSIDE = {
     },
     "commands": {"numpy", "cv2"},
     "edge": {"numpy", "cv2", "ai_edge_litert"},
-    "triage": {"numpy", "cv2", "pydicom", "highdicom"},
-    "web": {"numpy", "cv2", "ai_edge_litert"},
+    "triage": {"numpy", "cv2", "pydicom", "highdicom", "jinja2"},
+    "web": {"numpy", "cv2", "ai_edge_litert", "jinja2"},
     "batch": {"apache_beam", "pyarrow"},
     "cli.py": set(),
     "options.py": set(),
@@ -135,7 +135,7 @@ def test_import_directions(part):
         ("import covseg_tf.web", {"tensorflow", "keras", "starlette", "uvicorn"}),
         (
             "import covseg_tf.triage",
-            {"tensorflow", "keras", "nibabel", "pydicom", "highdicom"},
+            {"tensorflow", "keras", "nibabel", "pydicom", "highdicom", "jinja2"},
         ),
         (
             "import covseg_tf.deploy",

@@ -1,8 +1,8 @@
 """Triage: from files as they come to a worklist, masks and a report."""
 
-from covseg_tf.imaging import Film, Source, Volume, find_sources
-from covseg_tf.triage.overlay import draw_overlay
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.imaging.film import Film, Volume
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.report.overlay import draw_overlay
 from covseg_tf.triage.run import triage
 
 __all__ = [

@@ -7,7 +7,7 @@ import pathlib
 import time
 from typing import Any
 
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.triage.record.row import TriageRow
 
 # While a run is under way, and after it.
 JOURNAL, FINISHED = "journal.jsonl", "finished.jsonl"

@@ -6,7 +6,7 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from covseg_tf.triage.journal import FINISHED, JOURNAL, count_done, is_journal
+from covseg_tf.triage.record.journal import FINISHED, JOURNAL, count_done, is_journal
 
 MASKS, OVERLAYS, LAYERS, DICOM = "masks", "overlays", "overlays/layers", "dicom"
 REPORTS = ("report.csv", "report.json", "report.html")

@@ -9,8 +9,9 @@ import numpy as np
 
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.imaging import Film, Source, Volume
-from covseg_tf.triage.output import (
+from covseg_tf.imaging.film import Film, Volume
+from covseg_tf.imaging.sources.find_sources import Source
+from covseg_tf.triage.record.output import (
     DICOM,
     LAYERS,
     MASKS,
@@ -18,16 +19,16 @@ from covseg_tf.triage.output import (
     mark_folder,
     write_atomic,
 )
-from covseg_tf.triage.overlay import draw_layers
-from covseg_tf.triage.row import TriageRow
-from covseg_tf.triage.score_volume import FoundVolume, score_volume
-
-# DICOM modalities that a model for X-rays or for CT is shown; OT and SC may be any.
-_FITTING = {
-    "xray": {"", "CR", "DX", "RG", "RF", "OT", "SC"},
-    "ct": {"", "CT", "OT", "SC"},
-}
-_LATERAL_VIEWS = {"LL", "RL", "LLD", "RLD", "L", "R"}
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.report.overlay import draw_layers
+from covseg_tf.triage.score import (
+    FoundVolume,
+    describe,
+    fits,
+    is_lateral,
+    score_volume,
+    with_numbers,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,8 +77,7 @@ class Scorer:
     def _row(self, name, stem, image, found):
         row = describe(name, image, self.segmenter.bundle.modality)
         if found is None:
-            empty = np.zeros(_shown(image).shape, bool)
-            return self._draw(row, stem, _shown(image), empty, empty)
+            return self._draw(row, stem, _shown(image))
         if isinstance(image, Volume):
             return self._volume_row(row, stem, image, found)
         return self._film_row(row, stem, image, found)
@@ -118,8 +118,8 @@ class Scorer:
         slices = (volume.slices, found.lung, found.infection)
         return self._draw(row, stem, *(part[index] for part in slices))
 
-    def _draw(self, row, stem, pixels, lung, infection):
-        layers = draw_layers(pixels, lung, infection)
+    def _draw(self, row, stem, pixels, *masks):
+        layers = draw_layers(pixels, *masks if row.is_scored else ())
         overlay = f"{OVERLAYS}/{stem}.jpg"
         write_atomic(self.out / LAYERS / f"{stem}.jpg", layers.film)
         write_atomic(self.out / LAYERS / f"{stem}.png", layers.paint)
@@ -128,47 +128,25 @@ class Scorer:
 
     def _wants_dicom(self, row, image):
         # What is not scored has no place in a patient's study.
-        is_scored = row.involved_percent is not None
-        return self.dicom and image.dicom is not None and is_scored
+        return self.dicom and image.dicom is not None and row.is_scored
 
     def _add_dicom(self, row, stem, function, *arguments):
-        from covseg_tf.triage import dicom_outputs
+        from covseg_tf.triage.report import dicom
 
         folder = self.out / DICOM
         mark_folder(folder)
         names = {kind: f"{DICOM}/{stem}_{kind}.dcm" for kind in ("seg", "overlay")}
         paths = [self.out / name for name in names.values()]
-        write = getattr(dicom_outputs, function)
+        write = getattr(dicom, function)
         try:
             write(*arguments, self.segmenter.bundle, *paths)
-        except dicom_outputs.NotWritable as error:
+        except dicom.NotWritable as error:
             return dataclasses.replace(
                 row, notes=(*row.notes, f"No DICOM output: {error}")
             )
         return dataclasses.replace(
             row, dicom_seg=names["seg"], dicom_overlay=names["overlay"]
         )
-
-
-def fits(image: Film | Volume, modality: str) -> bool:
-    """Whether an image is of the kind that a model was made for.
-
-    Args:
-        image: What was read.
-        modality: `"xray"` or `"ct"`, the model's.
-    """
-    if isinstance(image, Volume):
-        return modality == "ct"
-    return image.modality in _FITTING[modality]
-
-
-def is_lateral(film: Film) -> bool:
-    """Whether a film says that it is a lateral view.
-
-    Args:
-        film: What was read.
-    """
-    return film.view.upper() in _LATERAL_VIEWS
 
 
 def utc_now() -> str:
@@ -189,70 +167,6 @@ def write_png(path: pathlib.Path, mask: np.ndarray) -> None:
     """
     data = cv2.imencode(".png", mask.astype(np.uint8) * 255)[1]
     write_atomic(path, data.tobytes())
-
-
-def describe(name: str, image: Film | Volume, modality: str) -> TriageRow:
-    """Returns the row of an image before it is scored.
-
-    Args:
-        name: What the worklist calls it.
-        image: What was read.
-        modality: `"xray"` or `"ct"`, the model's.
-
-    Returns:
-        The row; with a flag if the image is not to be scored.
-    """
-    if isinstance(image, Volume):
-        count, *shape = image.slices.shape
-        row = TriageRow(name, "volume", slices=count, notes=tuple(image.notes))
-    else:
-        shape = list(image.shape)
-        row = TriageRow(name, notes=tuple(image.notes))
-    row = dataclasses.replace(row, rows=int(shape[0]), columns=int(shape[1]))
-    if not fits(image, modality):
-        needs = f"needs_{_wanted(image, modality)}_model"
-        return dataclasses.replace(
-            row, flags=("wrong_modality",), notes=(*row.notes, needs)
-        )
-    if isinstance(image, Film) and modality == "xray" and is_lateral(image):
-        return dataclasses.replace(row, flags=("lateral_view",))
-    return row
-
-
-def _wanted(image, modality):
-    is_ct = isinstance(image, Volume) or image.modality == "CT"
-    wanted = "ct" if is_ct else "xray"
-    # Neither fits an MR image or a mammogram.
-    return "other" if wanted == modality else wanted
-
-
-def with_numbers(row: TriageRow, found: Prediction) -> TriageRow:
-    """Returns a film's row with what was found in it.
-
-    Args:
-        row: From `describe`.
-        found: The prediction.
-    """
-    involvement, zones = found.involvement, found.zones
-    return dataclasses.replace(
-        row,
-        involved_percent=_number(involvement.total),
-        involved_percent_right=_number(involvement.right),
-        involved_percent_left=_number(involvement.left),
-        extent=found.extent,
-        extent_right=found.extent_right,
-        extent_left=found.extent_left,
-        zones=None if zones is None else int(zones.count),
-        zone_percents=None
-        if zones is None
-        else {zone: float(value) for zone, value in zones.percents.items()},
-        zone_threshold=None if zones is None else zones.threshold,
-        flags=tuple(found.flags),
-    )
-
-
-def _number(value):
-    return None if value is None else float(value)
 
 
 def _shown(image):

@@ -1,4 +1,4 @@
-"""DICOM Segmentations and Secondary Captures, written with highdicom."""
+"""What was found in a film or a series, as DICOM objects of the same study."""
 
 import contextlib
 import copy
@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from covseg_tf import __version__
 from covseg_tf.edge.bundle import Bundle
-from covseg_tf.imaging import Film, Volume, dicom_errors
-from covseg_tf.triage.output import write_atomic
-from covseg_tf.triage.overlay import draw_canvas
-from covseg_tf.triage.score_volume import FoundVolume
+from covseg_tf.imaging.dicom.header import dicom_errors
+from covseg_tf.imaging.film import Film, Volume
+from covseg_tf.triage.record.output import write_atomic
+from covseg_tf.triage.report.dicom.capture import capture
+from covseg_tf.triage.report.dicom.segmentation import segmentation
+from covseg_tf.triage.report.overlay import draw_canvas
+from covseg_tf.triage.score.volume import FoundVolume
 
-_MAKER, _PRODUCT = "covseg_tf", "covseg triage"
-_SEG_SERIES, _OVERLAY_SERIES = 9101, 9102
 _NEEDED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 # Of type 2: they may be empty but must be there.
 _MAY_BE_EMPTY = (
@@ -122,8 +122,8 @@ def _write_pair(sources, pixels, reference, canvas, bundle, paths):
     try:
         with dicom_errors(), _hushed():
             made = (
-                _segmentation(sources, pixels, bundle),
-                _capture(reference, canvas, bundle),
+                segmentation(sources, pixels, bundle),
+                capture(reference, canvas, bundle),
             )
             contents = [_to_bytes(dataset) for dataset in made]
     except ValueError as error:
@@ -144,122 +144,6 @@ def _hushed():
     finally:
         logger.propagate = before
         logger.removeHandler(handler)
-
-
-def _segmentation(sources, pixels, bundle) -> Any:
-    import highdicom
-
-    return highdicom.seg.Segmentation(
-        source_images=sources,
-        pixel_array=pixels.astype(np.uint8),
-        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=_segments(bundle),
-        omit_empty_frames=len(sources) > 1,
-        content_description="Lung and infection, research use only",
-        content_label="COVSEG",
-        **_series(bundle, _SEG_SERIES, "covseg lung and infection"),
-    )
-
-
-def _segments(bundle):
-    import highdicom
-    from pydicom.sr.codedict import codes
-
-    algorithm = highdicom.AlgorithmIdentificationSequence(
-        name=f"{_PRODUCT} {bundle.name}"[:64],
-        version=__version__,
-        family=codes.DCM.ArtificialIntelligence,
-        source=_MAKER,
-    )
-    kinds = (
-        ("Lung", codes.SCT.AnatomicalStructure, codes.SCT.Lung, (0, 210, 230)),
-        (
-            "Infection (opacity)",
-            codes.SCT.MorphologicallyAbnormalStructure,
-            codes.DCM.Opacity,
-            (255, 160, 0),
-        ),
-    )
-    return [
-        highdicom.seg.SegmentDescription(
-            segment_number=number,
-            segment_label=label,
-            segmented_property_category=category,
-            segmented_property_type=kind,
-            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
-            algorithm_identification=algorithm,
-            anatomic_regions=[codes.SCT.Lung] if number == 2 else None,
-            display_color=highdicom.color.CIELabColor.from_rgb(*colour),
-        )
-        for number, (label, category, kind, colour) in enumerate(kinds, start=1)
-    ]
-
-
-def _capture(reference, canvas, bundle) -> Any:
-    import cv2
-    import highdicom
-    from pydicom.sr.codedict import codes
-
-    canvas = np.ascontiguousarray(canvas[..., ::-1])
-    scale = canvas.shape[1] / 1200
-    for colour, width in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(
-            canvas,
-            "RESEARCH USE ONLY",
-            (4, canvas.shape[0] - 6),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            max(0.3, scale),
-            colour,
-            width,
-            cv2.LINE_AA,
-        )
-    capture = highdicom.sc.SCImage.from_ref_dataset(
-        ref_dataset=reference,
-        pixel_array=canvas,
-        photometric_interpretation="RGB",
-        bits_allocated=8,
-        coordinate_system="PATIENT",
-        patient_orientation=("L", "F"),
-        transfer_syntax_uid="1.2.840.10008.1.2.1",
-        **_series(bundle, _OVERLAY_SERIES, "covseg overlay"),
-    )
-    # As the source says, which may be nothing, unless it was mirrored back.
-    capture.PatientOrientation = reference.get("PatientOrientation")
-    if reference.get("BurnedInAnnotation"):
-        capture.BurnedInAnnotation = reference.BurnedInAnnotation
-    capture.DerivationDescription = "Lungs outlined, infection shaded"
-    capture.SourceImageSequence = [_reference(reference, codes)]
-    return capture
-
-
-def _reference(dataset, codes):
-    from pydicom.dataset import Dataset
-
-    item, purpose = Dataset(), Dataset()
-    code = codes.DCM.SourceImageForImageProcessingOperation
-    purpose.CodeValue, purpose.CodeMeaning = code.value, code.meaning
-    purpose.CodingSchemeDesignator = code.scheme_designator
-    item.ReferencedSOPClassUID = dataset.SOPClassUID
-    item.ReferencedSOPInstanceUID = dataset.SOPInstanceUID
-    item.PurposeOfReferenceCodeSequence = [purpose]
-    return item
-
-
-def _series(bundle, number, what):
-    import highdicom
-
-    return {
-        "series_instance_uid": str(highdicom.UID()),
-        "series_number": number,
-        "sop_instance_uid": str(highdicom.UID()),
-        "instance_number": 1,
-        "manufacturer": _MAKER,
-        "manufacturer_model_name": f"{_PRODUCT} {bundle.name}"[:64],
-        "software_versions": __version__,
-        "device_serial_number": "none",
-        "series_description": f"{what}, RESEARCH USE ONLY",
-        "specific_character_set": "ISO_IR 192",
-    }
 
 
 def _completed(dataset) -> Any:

@@ -78,6 +78,11 @@ class TriageRow:
     dicom_overlay: str = ""
     finished: str = ""
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether it has a number; what has none is shown without paint."""
+        return self.involved_percent is not None
+
     def to_dict(self, decimals: int | None = 2) -> dict[str, Any]:
         """Returns the row as the JSON report holds it.
 
@@ -108,18 +113,6 @@ class TriageRow:
         """
         tuples = {name: tuple(fields[name]) for name in _TUPLES}
         return cls(**(fields | tuples))
-
-
-def urgency(row: TriageRow) -> tuple:
-    """Returns the key that sorts a worklist.
-
-    Most involved first, then what has no number, then what could not be read.
-
-    Args:
-        row: A row of it.
-    """
-    scored = row.involved_percent is not None
-    return (not scored, bool(row.error), -(row.involved_percent or 0.0), row.file)
 
 
 def _rounded(value, decimals):

@@ -1,7 +1,9 @@
 """What the report says in words."""
 
+from collections.abc import Sequence
+
 from covseg_tf.imaging.film import NOTE_TEXTS
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.triage.record import TriageRow
 
 FLAG_TEXTS = {
     "no_lungs_found": "No lungs found: is this a frontal chest X-ray?",
@@ -37,7 +39,7 @@ def note_of(row: TriageRow) -> str:
     if row.error:
         return row.error
     flags = row.flags
-    if row.involved_percent is None:
+    if not row.is_scored:
         flags = flags[:1]  # what follows is of numbers that there are not
     told = [FLAG_TEXTS.get(flag, flag) for flag in flags]
     told += [_RUN_NOTES[note] for note in row.notes if note in _RUN_NOTES]
@@ -54,10 +56,38 @@ def remarks_of(row: TriageRow) -> list[str]:
     return [NOTE_TEXTS[note] for note in row.notes if note in NOTE_TEXTS]
 
 
-def percent(value: float | None) -> str:
-    """Returns a percentage with one decimal, or an en dash for no number.
+def headings(rows: Sequence[TriageRow]) -> list[str]:
+    """Returns what stands above each row: a heading where a block begins, or "".
 
     Args:
-        value: Percent, or `None`.
+        rows: In the order of the worklist.
     """
-    return "–" if value is None else f"{value:.1f} %"
+    above = [""] * len(rows)
+    unscored = sum(not row.is_scored for row in rows)
+    if unscored:
+        above[0] = f"Needs a reader: not scored ({unscored})"
+        if unscored < len(rows):
+            above[unscored] = f"Most involved first ({len(rows) - unscored})"
+    return above
+
+
+def percent(value: float | None) -> str:
+    """Returns a percentage as a reader is shown it: whole, never "0 %".
+
+    Args:
+        value: Percent, or `None` for no number, which is an en dash.
+    """
+    if value is None:
+        return "–"
+    if value == 0:
+        return "none seen"
+    return "< 1 %" if value < 0.5 else f"{rounded(value)} %"
+
+
+def rounded(value: float) -> int:
+    """Returns the nearest whole number, halves up, of what the files keep of it.
+
+    Args:
+        value: A number, 0 or more.
+    """
+    return int(round(value, 2) + 0.5)

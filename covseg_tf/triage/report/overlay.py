@@ -38,19 +38,27 @@ def draw_overlay(
         prediction: What was found in it.
         side: Longest side of the pictures in pixels. Defaults to 512.
     """
-    layers = draw_layers(grey, prediction.lung_mask, prediction.infection_mask, side)
+    if prediction.involvement.total is None:  # not scored: shown plain
+        layers = draw_layers(grey, side=side)
+    else:
+        masks = (prediction.lung_mask, prediction.infection_mask)
+        layers = draw_layers(grey, *masks, side)
     return layers.film, layers.overlay
 
 
 def draw_layers(
-    grey: np.ndarray, lung: np.ndarray, infection: np.ndarray, side: int = 512
+    grey: np.ndarray,
+    lung: np.ndarray | None = None,
+    infection: np.ndarray | None = None,
+    side: int = 512,
 ) -> Layers:
     """Draws an image and what was found in it as layers of a report.
 
     Args:
         grey: uint8 `(rows, columns)`.
-        lung: bool `(rows, columns)`.
-        infection: bool `(rows, columns)`.
+        lung: bool `(rows, columns)`; `None` where the image is not scored: such an
+            image is shown plain.
+        infection: bool `(rows, columns)`, likewise.
         side: Longest side of the pictures in pixels. Defaults to 512.
     """
     film, paint = _layers(grey, lung, infection, side)
@@ -83,6 +91,8 @@ def _layers(grey, lung, infection, side):
     rows, columns = (max(1, round(extent * factor)) for extent in grey.shape)
     film = cv2.resize(grey, (columns, rows), interpolation=cv2.INTER_AREA)
     paint = np.zeros((rows, columns, 4), np.uint8)
+    if lung is None:
+        return film, paint
     lung, infection = (
         cv2.resize(
             mask.astype(np.uint8), (columns, rows), interpolation=cv2.INTER_NEAREST

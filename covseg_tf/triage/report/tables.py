@@ -4,47 +4,17 @@ import csv
 import dataclasses
 import io
 import json
-import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.triage.record import RunFacts, TriageRow
 
-FORMAT, FORMAT_VERSION = "covseg_triage", 2
-_SCHEMA = pathlib.Path(__file__).parent / "worklist.schema.json"
+FORMAT, FORMAT_VERSION = "covseg_triage", 3
 _ZONES = tuple(
     f"{side}_{third}"
     for side in ("right", "left")
     for third in ("upper", "middle", "lower")
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class RunFacts:
-    """What holds for all rows of a run.
-
-    Attributes:
-        model: Name of the model.
-        model_sha256: SHA-256 of its TFLite file.
-        modality: `"xray"` or `"ct"`, what it was made for.
-        threshold: Probability above which a pixel is foreground.
-        covseg_version: Version of this package.
-        started: ISO 8601 in UTC; of the first run if it was gone on with.
-        finished: Likewise; empty while it runs.
-    """
-
-    model: str
-    model_sha256: str
-    modality: str
-    threshold: float
-    covseg_version: str
-    started: str
-    finished: str = ""
-
-
-def schema_text() -> str:
-    """Returns the JSON schema (draft 2020-12) of `report.json`."""
-    return _SCHEMA.read_text("utf-8")
 
 
 def to_json(rows: Sequence[TriageRow], facts: RunFacts) -> str:
