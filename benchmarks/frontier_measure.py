@@ -10,8 +10,7 @@ import keras
 import numpy as np
 
 from covseg_tf.deploy import measure_artifact
-from covseg_tf.deploy.tflite import convert_network
-from covseg_tf.deploy.tflite_file import read_schema
+from covseg_tf.deploy.tflite import convert_network, read_schema
 from covseg_tf.edge import load_bundle
 
 THREADS = (1, 2)

@@ -25,9 +25,9 @@ from reliability_plot import draw_reliability, load_matplotlib
 
 from covseg_tf.data import list_splits, read_samples, split_samples
 from covseg_tf.deploy import load_predictor
+from covseg_tf.deploy.bundle import protocol_table, render_sections
 from covseg_tf.deploy.calibration import read_training_samples
 from covseg_tf.deploy.command import check_target, run_command
-from covseg_tf.deploy.report_sections import protocol_table, render_sections
 from covseg_tf.training import write_rows
 from covseg_tf.training.model_report import report_sets
 from covseg_tf.training.scored_set import score_set

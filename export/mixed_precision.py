@@ -23,8 +23,8 @@ from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_training_samples
 from covseg_tf.deploy.command import check_target, run_command, write_whole
 from covseg_tf.deploy.load_network import load_network
-from covseg_tf.deploy.mixed_precision import quantize_mixed_precision
-from covseg_tf.deploy.sensitivity import layer_sensitivity, to_text
+from covseg_tf.deploy.optimization import quantize_mixed_precision
+from covseg_tf.deploy.proof import layer_sensitivity, to_text
 from covseg_tf.deploy.tflite import export_tflite
 
 CALIBRATION = 200

@@ -17,9 +17,8 @@ import sys
 
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.command import check_target, run_command
-from covseg_tf.deploy.fine_tuning import training_batches
 from covseg_tf.deploy.load_network import load_network
-from covseg_tf.deploy.quantization_aware import train_quantization_aware
+from covseg_tf.deploy.optimization import train_quantization_aware, training_batches
 
 CARD = """# Model card: {name}
 

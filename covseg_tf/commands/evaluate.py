@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.data import load_sample, read_samples
-from covseg_tf.deploy.load_predictor import load_predictor
+from covseg_tf.deploy import load_predictor
 from covseg_tf.training.evaluation import (
     evaluate_with_curve,
     json_ready,
