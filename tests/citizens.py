@@ -45,12 +45,12 @@ NETWORKS = [
             "depths": (1, 0),
         },
     ),
-    (EfficientNetLiteEncoder, {"input_shape": (32, 32, 1), "blocks": 6}),
+    (EfficientNetLiteEncoder, {"input_shape": (32, 32, 1), "blocks": 5}),
     (
         DualFlowSegmenter,
         lambda: {
-            "encoder": EdgeEncoder((32, 32, 1), 4, (4, 6, 8), (0, 0, 0)),
-            "decoder_filters": (4, 5),
+            "encoder": EdgeEncoder((32, 32, 1), 4, (4, 6), (0, 0)),
+            "decoder_filters": (5,),
             "attention": "self",
             "attention_options": {"residual": True},
             "lung_supervision": False,

@@ -7,8 +7,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# Most of the time goes into compiling programs that run once or twice: Keras compiles
-# every `fit` with XLA. The children that tests start inherit both.
+# What XLA compiles here runs once or twice: its optimizer takes longer than it saves.
+# The processes that tests start inherit both.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # a test process per core
 
@@ -22,8 +22,23 @@ def data_root() -> pathlib.Path:
 # The longest first, so that no process is left alone with one at the end.
 LONGEST = (
     "test_citizen_models",
-    "test_recipe_ablation",
     "test_recipes",
+    "test_recipes_ct",
+    "test_multi_worker",
+    "test_recipe_ablation",
+    "test_citizenship",
+    "test_notebooks",
+    "test_quantization_aware",
+    "test_compression",
+    "test_mixed_precision",
+    "test_browser",
+    "test_docs",
+    "test_distillation",
+    "test_recipes_co_era_net",
+    "test_frontier",
+    "test_export_commands",
+    "test_twin",
+    "test_saved_model",
 )
 
 

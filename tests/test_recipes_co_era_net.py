@@ -1,4 +1,4 @@
-"""A recipe that is killed goes on when its command is given again."""
+"""The authors' network by its recipe, whole and killed in the middle."""
 
 import json
 import signal
@@ -12,6 +12,20 @@ from recipe_runs import ENVIRONMENT, command, read_csv, run
 from covseg_tf.data import write_phantom_data
 
 
+def test_the_recipe_trains_and_scores(phantom_data, tmp_path):
+    words = ("--data", phantom_data, "--out", tmp_path, "--quick", "--epochs", "1")
+    words += ("--encoder-weights", "none", "--finding", "all")
+    result = run("xray_co_era_net.py", *words)
+    assert result.returncode == 0, result.stderr[-2000:]
+    (row,) = read_csv(tmp_path / "log.csv")
+    assert np.isfinite(float(row["loss"]))
+    scores = json.loads((tmp_path / "metrics.json").read_text())
+    assert 0 <= scores["infection"]["lesions"]["dice"] <= 1
+    assert "Network:" in result.stdout
+
+
+# In one process: test_fit_goes_on_after_a_kill_to_the_same_curve.
+@pytest.mark.slow
 def test_a_killed_recipe_goes_on_to_the_same_curve(tmp_path):
     """SIGKILL in the middle, the same command again, against an unbroken run."""
     data = write_phantom_data(tmp_path / "data", images_per_finding=24, size=64)
