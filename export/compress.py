@@ -20,9 +20,13 @@ import sys
 from covseg_tf.commands.target import check_target
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_calibration
-from covseg_tf.deploy.compression import cluster, compressed_size, prune
-from covseg_tf.deploy.fine_tuning import training_batches
 from covseg_tf.deploy.load_network import load_network
+from covseg_tf.deploy.optimization import (
+    cluster,
+    compressed_size,
+    prune,
+    training_batches,
+)
 from covseg_tf.deploy.tflite import export_tflite
 from covseg_tf.options import argument, command, option
 

@@ -22,8 +22,8 @@ from covseg_tf.data import load_sample
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_training_samples
 from covseg_tf.deploy.load_network import load_network
-from covseg_tf.deploy.mixed_precision import quantize_mixed_precision
-from covseg_tf.deploy.sensitivity import layer_sensitivity, to_text
+from covseg_tf.deploy.optimization import quantize_mixed_precision
+from covseg_tf.deploy.proof import layer_sensitivity, to_text
 from covseg_tf.deploy.tflite import export_tflite
 from covseg_tf.deploy.whole_file import write_whole
 from covseg_tf.options import argument, command, option

@@ -17,9 +17,8 @@ import sys
 
 from covseg_tf.commands.target import check_target
 from covseg_tf.deploy.bundle import write_bundle
-from covseg_tf.deploy.fine_tuning import training_batches
 from covseg_tf.deploy.load_network import load_network
-from covseg_tf.deploy.quantization_aware import train_quantization_aware
+from covseg_tf.deploy.optimization import train_quantization_aware, training_batches
 from covseg_tf.options import argument, command, option
 
 CARD = """# Model card: {name}

@@ -30,8 +30,7 @@ from covseg_tf.deploy import (
     tflite_predictor,
     write_bundle,
 )
-from covseg_tf.deploy.bundle import CT_LICENSE
-from covseg_tf.deploy.model_card import render_model_card
+from covseg_tf.deploy.bundle import CT_LICENSE, render_model_card
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import evaluate, score_run, summarize_rows, write_rows
 from covseg_tf.models import DualFlowSegmenter

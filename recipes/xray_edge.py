@@ -43,8 +43,12 @@ from covseg_tf.deploy import (
     tflite_predictor,
     write_bundle,
 )
-from covseg_tf.deploy.bundle import FAMILY_LICENSE, XRAY_LICENSE
-from covseg_tf.deploy.model_card import XRAY_LIMITS, render_model_card
+from covseg_tf.deploy.bundle import (
+    FAMILY_LICENSE,
+    XRAY_LICENSE,
+    XRAY_LIMITS,
+    render_model_card,
+)
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import (
     evaluate,

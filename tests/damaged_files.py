@@ -25,8 +25,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import draw_phantom
-from covseg_tf.triage.film import Film, Volume
-from covseg_tf.triage.sources import bytes_sources
+from covseg_tf.imaging import Film, Volume, bytes_sources
 
 # Frames of one input that are read: a header may state a thousand.
 MOST_SOURCES = 4

@@ -95,8 +95,12 @@ def scripted(*answers):
 
 def constant_servable(name="tiny", version=1, size=64, lung=0.0, wait=None):
     """A servable that needs no network: constant maps, and a pause if asked."""
-    from covseg_tf.serving.bundle_servable import _percentages, _signatures, _to_png
-    from covseg_tf.serving.servable import Servable
+    from covseg_tf.serving import Servable
+    from covseg_tf.serving.repository.bundle_servable import (
+        _percentages,
+        _signatures,
+        _to_png,
+    )
 
     class Constant(Servable):
         def _run(self, signature_name, inputs):

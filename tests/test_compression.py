@@ -11,13 +11,13 @@ if importlib.util.find_spec("tensorflow_model_optimization") is None:
     pytest.skip("needs covseg-tf[quant]", allow_module_level=True)
 
 from covseg_tf.deploy.calibration import read_calibration
-from covseg_tf.deploy.compression import (
+from covseg_tf.deploy.optimization.compression import (
     cluster,
     compressed_size,
     integer_kernels,
     prune,
 )
-from covseg_tf.deploy.fine_tuning import training_batches
+from covseg_tf.deploy.optimization.fine_tuning import training_batches
 from covseg_tf.deploy.tflite import export_tflite
 from covseg_tf.edge import PreprocessingSpec, Segmenter, load_bundle
 

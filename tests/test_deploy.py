@@ -7,11 +7,11 @@ from covseg_tf.deploy import (
     check_parity,
     export_tflite,
     keras_predictor,
-    tflite_file,
     tflite_predictor,
     write_bundle,
 )
-from covseg_tf.deploy.tflite_file import operator_names
+from covseg_tf.deploy.tflite import contents
+from covseg_tf.deploy.tflite.contents import operator_names
 from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom, load_bundle
 
 SPEC = PreprocessingSpec(64, 64)
@@ -167,7 +167,7 @@ def test_the_guard_against_dead_tensors_reads_activations_alone(
 
     data = load_bundle(tiny_bundle).model
     scales = {schema.TensorType.INT8: [], schema.TensorType.INT32: []}
-    for tensor in tflite_file.read_schema(data).subgraphs[0].tensors:
+    for tensor in contents.read_schema(data).subgraphs[0].tensors:
         scale = getattr(tensor.quantization, "scale", None)
         if tensor.type in scales and scale is not None and len(scale) == 1:
             scales[tensor.type].append(float(scale[0]))
@@ -175,11 +175,11 @@ def test_the_guard_against_dead_tensors_reads_activations_alone(
         min(scales[t]) for t in (schema.TensorType.INT32, schema.TensorType.INT8)
     )
     assert bias < activation
-    monkeypatch.setattr(tflite_file, "_SMALLEST_SCALE", (bias + activation) / 2)
-    tflite_file.check_tflite(data, SPEC)
-    monkeypatch.setattr(tflite_file, "_SMALLEST_SCALE", 1.01 * activation)
+    monkeypatch.setattr(contents, "_SMALLEST_SCALE", (bias + activation) / 2)
+    contents.check_tflite(data, SPEC)
+    monkeypatch.setattr(contents, "_SMALLEST_SCALE", 1.01 * activation)
     with pytest.raises(ValueError, match="always zero"):
-        tflite_file.check_tflite(data, SPEC)
+        contents.check_tflite(data, SPEC)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from covseg_tf import cli
 from covseg_tf.data import read_samples
-from covseg_tf.data.sample import load_sample
+from covseg_tf.data.load_sample import load_sample
 from covseg_tf.deploy import load_predictor
 from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom
 from covseg_tf.evaluation import (

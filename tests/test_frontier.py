@@ -129,8 +129,7 @@ def test_macs_of_a_file_by_hand(frontier):
 
 
 def test_macs_agree_with_those_of_the_layers(frontier):
-    from networks import count_macs
-
+    from benchmarks.ablation.sizes import count_macs
     from benchmarks.frontier.measure import count_file_macs
 
     encoder = EdgeEncoder((64, 64, 1), 4, (6, 8), (1, 0))

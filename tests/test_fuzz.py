@@ -3,7 +3,7 @@
 import damaged_files as fuzz
 import pytest
 
-from covseg_tf.triage.sources import bytes_sources
+from covseg_tf.imaging import bytes_sources
 
 
 def test_two_thousand_damaged_files(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from covseg_tf.data import read_covid_qu_ex
 from covseg_tf.edge import Segmenter, draw_phantom, guard, load_bundle, read_image
 from covseg_tf.edge.bundle import manifest_digest
 from covseg_tf.edge.guard import classify_view, guard_flags, view_features, view_scores
-from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.imaging import to_grey
 
 
 def page():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from covseg_tf.deploy import export_mediapipe
-from covseg_tf.deploy.mediapipe_model import LABELS
-from covseg_tf.deploy.tflite_file import read_schema
-from covseg_tf.deploy.tflite_metadata import add_metadata, read_labels
+from covseg_tf.deploy.mediapipe.export import LABELS
+from covseg_tf.deploy.mediapipe.metadata import add_metadata, read_labels
+from covseg_tf.deploy.tflite.contents import read_schema
 from covseg_tf.edge import PreprocessingSpec, draw_phantom, load_bundle
 
 SPEC = PreprocessingSpec(64, 64)

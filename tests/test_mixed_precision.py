@@ -10,13 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from covseg_tf.deploy.ai_edge import (
-    calibrate_ranges,
-    quantize_in_ranges,
-    quantize_with_ai_edge,
-)
-from covseg_tf.deploy.mixed_precision import quantize_mixed_precision
-from covseg_tf.deploy.sensitivity import (
+from covseg_tf.deploy.optimization.mixed_precision import quantize_mixed_precision
+from covseg_tf.deploy.proof.sensitivity import (
     FLOWS,
     image_dice,
     layer_sensitivity,
@@ -24,8 +19,13 @@ from covseg_tf.deploy.sensitivity import (
     to_text,
 )
 from covseg_tf.deploy.tflite import export_tflite
-from covseg_tf.deploy.tflite_file import operator_names, read_schema
-from covseg_tf.deploy.tflite_layers import layer_operators, layer_tensors
+from covseg_tf.deploy.tflite.ai_edge import (
+    calibrate_ranges,
+    quantize_in_ranges,
+    quantize_with_ai_edge,
+)
+from covseg_tf.deploy.tflite.contents import operator_names, read_schema
+from covseg_tf.deploy.tflite.layers import layer_operators, layer_tensors
 from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom, load_bundle
 
 EXPORT = pathlib.Path(__file__).resolve().parents[1] / "export"

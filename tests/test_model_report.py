@@ -10,8 +10,7 @@ from conftest import data_root
 
 from covseg_tf.data import read_samples, write_phantom_data
 from covseg_tf.deploy import load_predictor
-from covseg_tf.deploy.model_card import render_model_card
-from covseg_tf.deploy.report_sections import render_sections
+from covseg_tf.deploy.bundle import render_model_card, render_sections
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import (
     calibration_summary,

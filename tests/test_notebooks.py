@@ -24,6 +24,16 @@ ALL_PROCESSOR_SECONDS = 240
 
 spent: dict[str, float] = {}
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# Half of all notebooks' time; tests/test_recipe_ablation.py always trains the same.
+SLOW = ("03_train_and_ablate",)
+run_by_name = pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+        for path in NOTEBOOKS
+    ],
+    ids=lambda path: path.stem,
+)
 
 
 def processor_seconds():
@@ -35,7 +45,7 @@ def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@by_name
+@run_by_name
 # The kernel's own packages warn; what the cells do is checked by the run.
 @pytest.mark.filterwarnings("default")
 def test_notebook_runs(path, tmp_path, monkeypatch):

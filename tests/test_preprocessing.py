@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from covseg_tf.edge import PreprocessingSpec, read_image
-from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.imaging import to_grey
 
 
 def test_eight_bit_grey_of_the_right_size_is_untouched():

@@ -11,15 +11,15 @@ import pytest
 if importlib.util.find_spec("tensorflow_model_optimization") is None:
     pytest.skip("needs covseg-tf[quant]", allow_module_level=True)
 
-from covseg_tf.deploy.fake_quantization import (
+from covseg_tf.deploy.optimization.fake_quantization import (
     fix_input_range,
     quantize_network,
     set_ranges,
 )
-from covseg_tf.deploy.fine_tuning import training_batches
-from covseg_tf.deploy.quantization_aware import train_quantization_aware
-from covseg_tf.deploy.tflite_file import operator_names
-from covseg_tf.deploy.twin import tf_keras_twin
+from covseg_tf.deploy.optimization.fine_tuning import training_batches
+from covseg_tf.deploy.optimization.quantization_aware import train_quantization_aware
+from covseg_tf.deploy.optimization.twin import tf_keras_twin
+from covseg_tf.deploy.tflite.contents import operator_names
 from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
 

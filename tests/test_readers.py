@@ -7,6 +7,7 @@ import sys
 import cv2
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 
 from covseg_tf.data import (
@@ -15,7 +16,6 @@ from covseg_tf.data import (
     make_dataset,
     read_covid_qu_ex,
     read_ct_volumes,
-    read_dicom_xray,
     read_manifest,
     read_parts,
     read_samples,
@@ -23,6 +23,7 @@ from covseg_tf.data import (
     window_hounsfield,
 )
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.imaging import read_film
 
 RAS = np.diag([0.8, 0.7, 5.0, 1.0])
 
@@ -210,7 +211,7 @@ def test_volume_errors_name_the_file(tmp_path):
         assert str(caught.value).startswith(f"{mask}: ")
     data = gzip.decompress(good)
     mask.write_bytes(gzip.compress(data[:-20]))
-    with pytest.raises(ValueError, match="cannot be read as NIfTI"):
+    with pytest.raises(ValueError, match="the NIfTI file is cut short"):
         read_ct_volumes(root)
     mask.unlink()
     with pytest.raises(ValueError, match="missing, the infection mask of"):
@@ -310,7 +311,7 @@ WINDOW = {
 )
 def test_dicom_grey_levels_by_hand(tmp_path, pixels, fields, expected):
     path = save_dicom(tmp_path / "a.dcm", pixels, **fields)
-    assert read_dicom_xray(path).tolist() == [expected]
+    assert read_film(path).pixels.tolist() == [expected]
 
 
 def test_dicom_table_of_interest(tmp_path):
@@ -326,43 +327,145 @@ def test_dicom_table_of_interest(tmp_path):
         RescaleSlope=1,
         RescaleIntercept=0,
     )
-    assert read_dicom_xray(path).tolist() == [[10, 20, 200, 250]]
+    assert read_film(path).pixels.tolist() == [[10, 20, 200, 250]]
+
+
+GOOD = {"WindowCenter": 1000.5, "WindowWidth": 2001}
+SHOWN = [0, 128, 255, 255]  # 1000 / 2000 * 255 = 127.5
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected", "notes"),
+    [
+        (
+            {"WindowCenter": [0, 1000.5], "WindowWidth": [0, 2001]},
+            *(SHOWN, ("window_unusable",)),
+        ),
+        (
+            {"WindowCenter": 1000, "WindowWidth": -5},
+            *([0, 85, 170, 255], ("window_unusable", "stretched")),
+        ),
+        ({"WindowCenter": None, "WindowWidth": 9}, [0, 85, 170, 255], ("stretched",)),
+        (GOOD | {"VOILUTFunction": ""}, SHOWN, ()),
+        (GOOD | {"VOILUTFunction": "SMOOTH"}, SHOWN, ()),
+        (GOOD | {"VOILUTSequence": "empty"}, SHOWN, ("window_unusable",)),
+        (GOOD | {"VOILUTSequence": "short"}, SHOWN, ("window_unusable",)),
+        (
+            GOOD | {"RescaleSlope": 0, "RescaleIntercept": 0},
+            *(SHOWN, ("rescale_unusable",)),
+        ),
+        (
+            GOOD | {"RescaleSlope": None, "RescaleIntercept": None},
+            *(SHOWN, ("rescale_unusable",)),
+        ),
+        # 1000 + 500 = 1500: 1500 / 2000 * 255 = 191.25
+        (
+            GOOD | {"RescaleSlope": "", "RescaleIntercept": 500},
+            *([64, 191, 255, 255], ("rescale_unusable",)),
+        ),
+        (GOOD | {"ModalityLUTSequence": "empty"}, SHOWN, ("rescale_unusable",)),
+    ],
+)
+def test_what_means_nothing_gives_way_to_the_next_rule(
+    tmp_path, fields, expected, notes
+):
+    from pydicom.dataset import Dataset
+
+    fields = dict(fields)
+    for name in ("VOILUTSequence", "ModalityLUTSequence"):
+        if name in fields:
+            table = Dataset()
+            if fields[name] == "short":  # 4096 entries stated, 4 held
+                table.LUTDescriptor, table.LUTData = [4096, 0, 12], [0, 1, 2, 3]
+                table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
+            fields[name] = [table]
+    path = save_dicom(tmp_path / "a.dcm", DEEP)
+    dataset = pydicom.dcmread(path)
+    for name, value in fields.items():
+        setattr(dataset, name, value)
+    dataset.save_as(path)
+    film = read_film(path)
+    assert film.pixels.tolist() == [expected]
+    assert film.notes == notes
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"PixelPaddingValue": 3000}, [0, 128, 255, 0]),  # 1000 of 2000: 127.5
+        ({"PixelPaddingValue": 0}, [0, 0, 128, 255]),
+        ({"PixelPaddingValue": 2000, "PixelPaddingRangeLimit": 4095}, [0, 255, 0, 0]),
+        (
+            {"PixelPaddingValue": 0, "PhotometricInterpretation": "MONOCHROME1"},
+            [0, 255, 127, 0],
+        ),
+    ],
+)
+def test_padding_is_black_and_takes_no_part_in_the_range(tmp_path, fields, expected):
+    film = read_film(save_dicom(tmp_path / "a.dcm", DEEP, **fields))
+    assert film.pixels.tolist() == [expected]
+    assert film.notes == ("stretched", "padding_left_out")
+
+
+def test_a_table_that_states_more_bits_than_it_holds(tmp_path):
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.LUTData = [4, 0, 16], [0, 819, 2457, 4095]
+    table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
+    steps = np.array([[0, 1, 2, 3]], np.uint16)
+    film = read_film(save_dicom(tmp_path / "a.dcm", steps, VOILUTSequence=[table]))
+    assert film.pixels.tolist() == [[0, 51, 153, 255]]  # 819 / 4095 * 255 = 51
+
+
+def test_a_mirrored_film_and_its_masks_are_learnt_as_they_are_filed(tmp_path):
+    root = manifest_folder(tmp_path, ROWS[:1])
+    (root / "images" / "a.png").unlink()
+    right = np.tile(np.arange(8, dtype=np.uint8), (8, 1))
+    save_dicom(root / "images" / "a.dcm", right, PatientOrientation=["R", "F"])
+    mask = np.where(right > 3, 255, 0).astype(np.uint8)
+    save_png(root / "lung_masks" / "a.png", mask)
+    (sample,) = read_samples(root)
+    assert read_film(sample.image).pixels.tolist() == right[:, ::-1].tolist()
+    image, lung, _ = planes(sample, 8, 8)
+    np.testing.assert_array_equal(image, right)
+    np.testing.assert_array_equal(lung, right > 3)
 
 
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"Modality": "CT"}, "is of modality CT. Expected a radiograph"),
-        ({"NumberOfFrames": 2}, "holds 2 frames. Expected one"),
-        ({"PhotometricInterpretation": "RGB"}, "is RGB. Expected MONOCHROME1 or"),
+        ({"Modality": "MR"}, "is of modality MR. Expected a radiograph"),
+        ({"NumberOfFrames": 2}, "holds 2 images. Expected one"),
         ({"PixelData": None}, "holds no pixels"),
-        ({"PixelData": b"\0\0"}, "its pixels cannot be decoded"),
-        (WINDOW | {"WindowWidth": 0}, "its window cannot be applied"),
+        ({"PixelData": b"\0\0"}, "The number of bytes of pixel data is less"),
     ],
 )
 def test_dicom_errors(tmp_path, fields, text):
     path = save_dicom(tmp_path / "a.dcm", DEEP, **fields)
     with pytest.raises(ValueError, match=text) as caught:
-        read_dicom_xray(path)
+        read_film(path)
     assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_files_that_are_no_dicom(tmp_path):
-    with pytest.raises(ValueError, match="no such file"):
-        read_dicom_xray(tmp_path / "a.dcm")
+    with pytest.raises(ValueError, match="No such file"):
+        read_film(tmp_path / "a.dcm")
     (tmp_path / "a.dcm").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match="cannot be read as DICOM"):
-        read_dicom_xray(tmp_path / "a.dcm")
+    with pytest.raises(ValueError, match="not a PNG, JPEG, TIFF, BMP, WebP, DICOM"):
+        read_film(tmp_path / "a.dcm")
 
 
 def test_missing_packages_are_named(tmp_path, monkeypatch):
     root = ct_seg(tmp_path)
     monkeypatch.setitem(sys.modules, "nibabel", None)
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(ValueError, match=r"nibabel: pip install covseg-tf\[medical\]"):
+    with pytest.raises(
+        ValueError, match=r"nibabel: pip install 'covseg-tf\[medical\]'"
+    ):
         read_ct_volumes(root)
-    with pytest.raises(ValueError, match=r"pydicom: pip install covseg-tf\[medical\]"):
-        read_dicom_xray(tmp_path / "a.dcm")
+    with pytest.raises(
+        ValueError, match=r"pydicom: pip install 'covseg-tf\[medical\]'"
+    ):
+        read_film(save_dicom(tmp_path / "a.dcm", DEEP))
 
 
 def save_png(path, plane):

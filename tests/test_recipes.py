@@ -1,62 +1,12 @@
-"""Each recipe runs for real, small, and its result is used."""
+"""The X-ray recipe runs for real, small, and its bundle is used; refusals of all."""
 
-import csv
 import json
-import os
-import pathlib
-import signal
 import subprocess
-import sys
-import time
 
-import cv2
-import numpy as np
 import pytest
+from recipe_runs import ENVIRONMENT, command, read_csv, run
 
-from covseg_tf.data import write_phantom_data
 from covseg_tf.edge import Segmenter, draw_phantom
-
-RECIPES = pathlib.Path(__file__).resolve().parents[1] / "recipes"
-
-
-def command(recipe, *words):
-    return [sys.executable, str(RECIPES / recipe), *map(str, words)]
-
-
-ENVIRONMENT = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def run(recipe, *words):
-    return subprocess.run(
-        command(recipe, *words), capture_output=True, text=True, env=ENVIRONMENT
-    )
-
-
-def read_csv(path):
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-@pytest.fixture(scope="module")
-def phantom_slices(tmp_path_factory):
-    """A folder with a manifest, as of CT slices: three splits, two patients each."""
-    root = tmp_path_factory.mktemp("slices")
-    rows = ["name,split,patient"]
-    for part in ("train", "validation", "test"):
-        for index in range(10):
-            name = f"{part}_{index}"
-            rows.append(f"{name},{part},{part}_{index % 2}")
-            phantom = draw_phantom(len(rows), 0.4, 64)
-            for folder, plane in (
-                ("images", phantom.image),
-                ("lung_masks", phantom.lung_mask.astype("uint8") * 255),
-                ("infection_masks", phantom.infection_mask.astype("uint8") * 255),
-            ):
-                path = root / folder / f"{name}.png"
-                path.parent.mkdir(exist_ok=True)
-                path.write_bytes(cv2.imencode(".png", plane)[1].tobytes())
-    (root / "manifest.csv").write_text("\n".join(rows))
-    return root
 
 
 # The first generation differs in its stages only.
@@ -89,82 +39,6 @@ def test_xray_edge_trains_and_leaves_a_bundle(network, phantom_data, tmp_path):
     again = run("xray_edge.py", *words)
     assert again.returncode == 2
     assert "already there" in again.stderr.strip().splitlines()[-1]
-
-
-def test_a_killed_recipe_goes_on_to_the_same_curve(tmp_path):
-    """SIGKILL in the middle, the same command again, against an unbroken run."""
-    data = write_phantom_data(tmp_path / "data", images_per_finding=24, size=64)
-    words = ("--data", data, "--quick", "--encoder-weights", "none")
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    result = run("xray_co_era_net.py", *words, "--out", whole)
-    assert result.returncode == 0, result.stderr[-2000:]
-
-    resume = command("xray_co_era_net.py", *words, "--out", cut)
-    process = subprocess.Popen(
-        resume, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 240
-    backup = cut / "backup" / "training_metadata.json"
-    while not backup.is_file() and process.poll() is None:
-        assert time.monotonic() < deadline, "the first epoch never ended"
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < len(read_csv(cut / "log.csv")) < 8
-
-    result = run("xray_co_era_net.py", *words, "--out", cut)
-    assert result.returncode == 0, result.stderr[-2000:]
-    curves = [read_csv(folder / "log.csv") for folder in (whole, cut)]
-    assert [row["epoch"] for row in curves[1]] == [str(i) for i in range(8)]
-    for column in ("loss", "val_loss", "val_lung_dice", "val_infection_dice_lesions"):
-        numbers = [[float(row[column]) for row in curve] for curve in curves]
-        np.testing.assert_allclose(numbers[1], numbers[0], rtol=2e-4, atol=2e-5)
-    scores = [json.loads((f / "metrics.json").read_text()) for f in (whole, cut)]
-    for flow, protocol in (("lung", "all_images"), ("infection", "lesions")):
-        assert scores[1][flow][protocol]["dice"] == pytest.approx(
-            scores[0][flow][protocol]["dice"], abs=1e-3
-        )
-
-
-def test_ct_recipes_train_score_and_bundle(phantom_slices, tmp_path):
-    bundle = ("evaluation_int8.csv", "ct_small/MODEL_CARD.md", "ct_small/model.tflite")
-    for recipe, flags, files in (
-        ("ct_edge.py", ("--mixed-precision",), bundle),
-        ("ct_co_era_net.py", ("--mixed-precision", "--jit-compile"), ()),
-    ):
-        out = tmp_path / recipe
-        words = ("--data", phantom_slices, "--out", out, "--quick", "--epochs", "4")
-        result = run(recipe, *words, *flags)
-        assert result.returncode == 0, result.stderr[-2000:]
-        for file in ("best.keras", "log.csv", "evaluation.csv", "metrics.json", *files):
-            assert (out / file).is_file(), file
-        rows = read_csv(out / "evaluation.csv")
-        assert [row["name"] for row in rows] == [f"test_{i}" for i in range(10)]
-
-
-def test_ablation_scores_every_network_and_keeps_what_is_done(phantom_slices, tmp_path):
-    words = ("--modality", "ct", "--data", phantom_slices, "--out", tmp_path)
-    words += ("--quick", "--batch-size", "4", "--networks")
-    both = ("baseline", "region_fusion_attention")
-    result = run("ablation.py", *words, *both)
-    assert result.returncode == 0, result.stderr[-2000:]
-    runs = read_csv(tmp_path / "rows" / "runs.csv")
-    assert [r["row"] for r in runs] == list(both)
-    assert int(runs[1]["parameters"]) > int(runs[0]["parameters"])
-    for facts in runs:
-        rows = read_csv(tmp_path / "rows" / facts["rows_file"])
-        curve = read_csv(tmp_path / "rows" / facts["curve_file"])
-        assert len(rows) == 10
-        assert len(curve) == 256
-        assert ("lung_dice" in rows[0]) == (facts["row"] != "baseline")
-    stamp = (tmp_path / "ct_baseline_seed0" / "runs.csv").stat().st_mtime_ns
-    result = run("ablation.py", *words, "baseline")
-    assert result.returncode == 0, result.stderr[-2000:]
-    assert (tmp_path / "ct_baseline_seed0" / "runs.csv").stat().st_mtime_ns == stamp
-    result = run("ablation.py", *words, "baseline", "--learning-rate", "1e-4")
-    assert result.returncode == 2
-    message = result.stderr.strip().splitlines()[-1]
-    assert "learning_rate was 0.0015, is 0.0001. Give another --out." in message
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 from covseg_tf import cli
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.triage import triage
-from covseg_tf.triage.journal import FINISHED, JOURNAL
-from covseg_tf.triage.output import mark_folder
+from covseg_tf.triage.record.journal import FINISHED, JOURNAL
+from covseg_tf.triage.record.output import mark_folder
 
 COUNT = 1000
 TIMES = re.compile(r"\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d(Z| UTC)")
@@ -128,7 +128,7 @@ def test_a_changed_file_leaves_nothing_of_what_it_was(films, tiny_bundle, tmp_pa
     changed.write_bytes(b"no film any more")
     rows, seen = go_on(films, out, tiny_bundle)
     assert seen == [str(changed)]
-    assert rows[-1].error
+    assert rows[0].error
     assert before - files_of(out) == {
         *(f"masks/{stem}_lung.png", f"masks/{stem}_infection.png"),
         *(f"masks/{stem}/lung_0001.png", f"overlays/{stem}.jpg"),
@@ -263,7 +263,7 @@ def test_a_journal_of_someone_else_is_left_alone(films, tiny_bundle, tmp_path, c
 def test_interrupted_is_code_130_and_says_how_to_go_on(
     films, tiny_bundle, tmp_path, monkeypatch, capsys
 ):
-    from covseg_tf.triage import progress
+    from covseg_tf.triage.report import progress
 
     calls = []
 
@@ -285,7 +285,7 @@ def test_interrupted_is_code_130_and_says_how_to_go_on(
 
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_one_line(films, tiny_bundle, tmp_path, monkeypatch, capsys):
-    from covseg_tf.triage import journal
+    from covseg_tf.triage.record import journal
 
     monkeypatch.setattr(
         journal.Journal, "_write", lambda self, entry: _write_full(self._path)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from covseg_tf.deploy import export_saved_model, write_models_config
-from covseg_tf.deploy.cpp_session import CppSession
-from covseg_tf.deploy.graph_preprocessing import MOST_PIXELS, decode_images
+from covseg_tf.deploy.saved_model.cpp_session import CppSession
+from covseg_tf.deploy.saved_model.graph_preprocessing import MOST_PIXELS, decode_images
 from covseg_tf.edge import PreprocessingSpec, draw_phantom
 
 SPEC = PreprocessingSpec(64, 64)

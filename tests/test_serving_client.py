@@ -23,8 +23,8 @@ from covseg_tf.serving import (
     TooLarge,
     Unauthorized,
     Unavailable,
-    rest_session,
 )
+from covseg_tf.serving.rest import transport
 
 TOKEN = "a-token-of-thirty-two-characters"
 LIMITS = {"max_request_bytes": 2**20, "max_image_pixels": 10**6}
@@ -286,7 +286,7 @@ def test_an_answer_cut_short_is_tried_again():
 def test_only_the_token_is_sent(token, trusts, monkeypatch, tmp_path):
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login a password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setattr(rest_session, "is_loopback", lambda host: not trusts)
+    monkeypatch.setattr(transport, "is_loopback", lambda host: not trusts)
     with raw_server(ANSWER) as (url, seen), Client(url, token=token) as client:
         assert client.status() == {3: "AVAILABLE"}
         sent = [x for x in seen[0].splitlines() if x.startswith(b"Authorization")]
@@ -313,7 +313,7 @@ def test_a_proxy_is_not_asked_for_this_machine(monkeypatch):
 
 def test_the_connection_is_kept():
     with scripted(OK) as (url, seen), Client(url) as client:
-        pool = client._transport._session._session.adapters["http://"].poolmanager
+        pool = client._transport._session.adapters["http://"].poolmanager
         for _ in range(3):
             assert client.status() == {3: "AVAILABLE"}
         assert len(seen) == 3

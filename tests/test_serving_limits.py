@@ -29,10 +29,9 @@ from covseg_tf.serving import (
     ModelRepository,
     ServerOptions,
     TooLarge,
-    json_request,
-    predict_call,
 )
-from covseg_tf.serving.predict_call import predict_json
+from covseg_tf.serving.wire import json_predict
+from covseg_tf.serving.wire.json_predict import predict_json
 from covseg_tf.serving.work_queue import WorkQueue
 
 MEGABYTE = 2**20
@@ -141,9 +140,9 @@ def test_thirty_megabytes_of_nothing_are_never_parsed(part):
 )
 def test_no_array_is_made_of_what_is_too_large(document, error, text, monkeypatch):
     made = []
-    monkeypatch.setattr(json_request, "array_from_json", lambda *x: made.append(x))
+    monkeypatch.setattr(json_predict, "array_from_json", lambda *x: made.append(x))
     # Counting alone would refuse the 65 images.
-    monkeypatch.setattr(predict_call, "check_body", lambda *x: None)
+    monkeypatch.setattr(json_predict, "check_body", lambda *x: None)
     with pytest.raises(error) as caught:
         predict_json(constant_servable(), json.dumps(document).encode())
     assert text in str(caught.value)

@@ -14,11 +14,11 @@ import pytest
 from serving_servers import benchmark, jpeg, phantom, png, scripted
 
 from covseg_tf.cli import main
-from covseg_tf.serving import Client, InvalidRequest, ServerOptions, TooLarge
+from covseg_tf.imaging import ImageTooLarge, check_image
+from covseg_tf.serving import Client, ServerOptions
 from covseg_tf.serving import load_repository as load
-from covseg_tf.serving.image_guard import check_image
-from covseg_tf.serving.models_config import read_models_config
-from covseg_tf.serving.retry import with_retries
+from covseg_tf.serving.client import with_retries
+from covseg_tf.serving.repository.models_config import read_models_config
 
 EXPORT = pathlib.Path(__file__).resolve().parents[1] / "export" / "serving"
 
@@ -29,13 +29,13 @@ def test_a_file_cut_anywhere_is_refused(encode):
     assert check_image(data, 128 * 128) == (128, 128)
     assert check_image(data + b"tail of a camera", 128 * 128) == (128, 128)
     for size in range(len(data)):
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(ValueError, match="empty|not a PNG or JPEG|cut short"):
             check_image(data[:size], 128 * 128)
 
 
 @pytest.mark.parametrize("encode", [png, jpeg])
 def test_the_limit_is_pixels(encode):
-    with pytest.raises(TooLarge, match="100 x 50 pixels, at most 4999"):
+    with pytest.raises(ImageTooLarge, match="100 x 50 pixels, at most 4999"):
         check_image(encode(np.zeros((100, 50), np.uint8)), 4999)
 
 
@@ -58,7 +58,7 @@ def test_fill_bytes_are_skipped_at_once():
     start = time.perf_counter()
     filled = data[:2] + b"\xff" * MEGABYTES + data[2:]
     assert check_image(filled, 128 * 128) == (128, 128)
-    with pytest.raises(InvalidRequest, match="JPEG file is cut short"):
+    with pytest.raises(ValueError, match="JPEG file is cut short"):
         check_image(data[:2] + b"\xff" * MEGABYTES, 128 * 128)
     assert time.perf_counter() - start < 1
 
@@ -76,7 +76,7 @@ def test_a_file_of_too_many_parts_is_refused(encode):
     assert check_image(some, 128 * 128) == (128, 128)
     many = data[:place] + part * (MEGABYTES // len(part)) + data[place:]
     start = time.perf_counter()
-    with pytest.raises(InvalidRequest, match="has more than 10000 (chunks|segments)"):
+    with pytest.raises(ValueError, match="has more than 10000 (chunks|segments)"):
         check_image(many, 128 * 128)
     assert time.perf_counter() - start < 1
 

@@ -118,7 +118,7 @@ def test_numbers_are_written_as_there(server):
     ],
 )
 def test_decimals(value, text):
-    from covseg_tf.serving.json_response import write_predict
+    from covseg_tf.serving.wire.json_response import write_predict
 
     # As in TensorFlow Serving's own documents: one output gives a plain list.
     outputs = {"y": np.array([value], np.float32)}
@@ -127,7 +127,7 @@ def test_decimals(value, text):
 
 
 def test_strings_and_integers():
-    from covseg_tf.serving.json_response import write_predict
+    from covseg_tf.serving.wire.json_response import write_predict
 
     words = np.array([b"\x00\xff", b"a"], object)
     outputs = {"word": words[1:], "word_bytes": words[:1], "n": np.array([3], np.int32)}

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from covseg_tf.edge import draw_phantom
+from covseg_tf.imaging import bytes_sources
+from covseg_tf.imaging.correct.frame import find_frame
+from covseg_tf.imaging.correct.negative import _drawn_chest, looks_inverted
 from covseg_tf.triage import Film, Source, Volume, find_sources
-from covseg_tf.triage.correct import _drawn_chest, find_frame, looks_inverted
-from covseg_tf.triage.sources import bytes_sources
 
 GREYS = (np.arange(12 * 16, dtype=np.uint8) + 10).reshape(12, 16)
 FILM = draw_phantom(3, 0.3, 128).image
@@ -564,7 +565,7 @@ def test_standard_input(monkeypatch):
     assert source.name == "-!a.png"
     assert source.read().shape == FILM.shape
     assert "is empty" in failure(pipe(b"")[0])
-    monkeypatch.setattr("covseg_tf.triage.entry.MAX_STDIN", 10)
+    monkeypatch.setattr("covseg_tf.imaging.sources.entry.MAX_STDIN", 10)
     assert "more than 10 bytes" in failure(pipe(b"x" * 11)[0])
 
 
@@ -662,7 +663,7 @@ def test_sequences_deep_in_one_another_and_many_elements(monkeypatch):
     head = dicom(DEEP)[: 128 + 4]
     meta = dicom(DEEP)[132 : 132 + 12 + struct.unpack_from("<I", dicom(DEEP), 140)[0]]
     assert "too deep" in reason(head + meta + (sequence + item) * depth)
-    monkeypatch.setattr("covseg_tf.triage.dicom_file._Meter.left", 5)
+    monkeypatch.setattr("covseg_tf.imaging.dicom.header._Meter.left", 5)
     assert "too many elements" in reason(dicom(DEEP))
 
 
@@ -681,3 +682,27 @@ def test_the_stored_chest_is_the_drawn_one():
     mean = cv2.resize(np.mean(drawn, axis=0), (32, 32), interpolation=cv2.INTER_AREA)
     mean -= mean.mean()
     np.testing.assert_allclose(_drawn_chest(), mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_a_header_longer_than_its_first_look():
+    """Deflated, or with a sequence across the 64 KB that are looked at first."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    long = [item] * 5000
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300), np.uint8)
+    for syntax in ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.1"):
+        data = dicom(noise, syntax, ReferencedImageSequence=long)
+        assert len(data) > 1 << 16
+        np.testing.assert_array_equal(read(data, correct=False).pixels, noise)
+
+
+def test_implicit_dicom_with_a_sequence_before_its_pixels():
+    """Then pydicom has converted Pixel Representation before it is asked for."""
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3"
+    data = dicom(FILM, "1.2.840.10008.1.2", ReferencedStudySequence=[item])
+    np.testing.assert_array_equal(read(data, correct=False).pixels, FILM)

@@ -13,9 +13,13 @@ import pytest
 if importlib.util.find_spec("tensorflow_model_optimization") is None:
     pytest.skip("needs covseg-tf[quant]", allow_module_level=True)
 
-from covseg_tf.deploy import legacy_keras
-from covseg_tf.deploy.legacy_keras import import_tf_keras
-from covseg_tf.deploy.twin import copy_weights_back, tf_keras_twin, twin_difference
+from covseg_tf.deploy.optimization import legacy_keras
+from covseg_tf.deploy.optimization.legacy_keras import import_tf_keras
+from covseg_tf.deploy.optimization.twin import (
+    copy_weights_back,
+    tf_keras_twin,
+    twin_difference,
+)
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, pyramid_encoder
 
 NETWORKS = {
@@ -142,7 +146,7 @@ def test_nothing_else_sees_keras_2():
         pytest.skip("needs covseg-tf[cv]")
     code = """
 import os
-from covseg_tf.deploy.legacy_keras import import_tfmot
+from covseg_tf.deploy.optimization.legacy_keras import import_tfmot
 import_tfmot()
 assert "TF_USE_LEGACY_KERAS" not in os.environ, "the switch stayed"
 import keras, tensorflow as tf

@@ -15,7 +15,7 @@ import pytest
 
 from covseg_tf import cli
 from covseg_tf.edge import load_bundle
-from covseg_tf.triage.report_texts import FLAG_TEXTS
+from covseg_tf.triage.report.words import FLAG_TEXTS
 from covseg_tf.web import PageServer, build_site, write_site
 from covseg_tf.web.page_server import POLICY
 

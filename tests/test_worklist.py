@@ -18,8 +18,9 @@ from covseg_tf.edge import Prediction, Zones, draw_phantom
 from covseg_tf.edge.bundle import Bundle
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.triage import Film, Source, TriageRow, Volume, triage
-from covseg_tf.triage.report import FLAG_TEXTS, write_report
-from covseg_tf.triage.worklist import RunFacts, schema_text, to_csv, to_json
+from covseg_tf.triage.record import RunFacts, schema_text
+from covseg_tf.triage.report import to_csv, to_json, write_report
+from covseg_tf.triage.report.words import FLAG_TEXTS
 
 FACTS = RunFacts(
     "tiny", "0" * 64, "xray", 0.5, "1.0", "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
@@ -115,7 +116,7 @@ def grey(size=100):
 def test_schema_is_one_and_says_what_each_field_is():
     schema = json.loads(schema_text())
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema["$id"] == "urn:covseg-tf:triage-worklist:2"
+    assert schema["$id"] == "urn:covseg-tf:triage-worklist:3"
     row = schema["$defs"]["row"]
     for fields in (schema, row):
         assert all(field["description"] for field in fields["properties"].values())
@@ -240,7 +241,13 @@ def test_guard_flags_are_told_in_words(give, tmp_path):
     assert row.involved_percent is None
     page = (tmp_path / "out" / "report.html").read_text()
     assert FLAG_TEXTS["not_a_chest_xray"] in page
-    assert 'class="r"' not in page  # which side is right is in doubt
+    assert 'class="sides"' not in page  # which side is right is in doubt
+    assert 'class="paint"' not in page  # what is not scored is shown plain
+    folder = tmp_path / "out/overlays"
+    overlay = cv2.imread(str(folder / "a.jpg"), cv2.IMREAD_COLOR)
+    assert np.ptp(overlay, axis=2).max() == 0, "no colour"
+    paint = cv2.imread(str(folder / "layers/a.png"), cv2.IMREAD_UNCHANGED)
+    assert not paint.any()
 
 
 def test_whatever_a_file_does_is_a_row(give, tmp_path):
@@ -248,7 +255,7 @@ def test_whatever_a_file_does_is_a_row(give, tmp_path):
         raise RuntimeError("inside")
 
     give(Source("x.png", "1", explode), source(Film(grey(), (100, 100))))
-    good, bad = triage([], tmp_path / "out", Drawn())
+    bad, good = triage([], tmp_path / "out", Drawn())
     assert good.error == ""
     assert bad.error == "RuntimeError: inside"
 
@@ -307,6 +314,7 @@ def test_report_can_be_read_without_eyes_and_by_keyboard(page):
     assert tags.all("html")[0]["lang"] == "en"
     assert all(image["alt"] for image in tags.all("img"))
     assert all(cell["scope"] in ("row", "col") for cell in tags.all("th"))
+    assert all(image["width"] == image["height"] == "100" for image in tags.all("img"))
     labels = {label["for"] for label in tags.all("label")}
     inputs = {field["id"] for field in tags.all("input")}
     assert labels == inputs
@@ -316,7 +324,8 @@ def test_report_can_be_read_without_eyes_and_by_keyboard(page):
     targets = {a["href"][1:] for a in tags.all("a")}
     assert targets <= set(ids)
     assert {"flagged", "unread", "scored", "all"} <= targets
-    assert len(tags.all("article")) == 2
+    assert {f"line-{number}" for number in (1, 2, 3)} <= targets, "a way back"
+    assert len(tags.all("article")) == 3
 
 
 def test_report_says_what_was_done_and_that_it_is_for_research(page):
@@ -329,12 +338,15 @@ def test_report_says_what_was_done_and_that_it_is_for_research(page):
 
 def test_report_shows_the_most_urgent_and_links_to_the_rest(give, tmp_path):
     names = [f"f {number}.png" for number in range(5)]
-    give(*(source(Film(grey(), (100, 100)), name) for name in names))
+    lateral = Film(grey(), (100, 100), view="LL")
+    films = [source(Film(grey(), (100, 100)), name) for name in names]
+    give(*films, *(source(lateral, f"side {number}.png") for number in range(3)))
     triage([], tmp_path / "out", Drawn(), report_images=2)
     text = (tmp_path / "out" / "report.html").read_text()
     tags = Page(text)
-    assert len(tags.all("article")) == 2
-    assert "The 2 most urgent of 5 images" in text
+    cards = [a["id"] for a in tags.all("article")]
+    assert cards == [f"image-{n}" for n in range(1, 6)], "the unscored, and two"
+    assert "The 2 most involved of 5 images" in text
     links = [a["href"] for a in tags.all("a") if not a["href"].startswith("#")]
     assert links == [f"overlays/f%20{number}.jpg" for number in (2, 3, 4)]
     assert all((tmp_path / "out" / x.replace("%20", " ")).is_file() for x in links)

@@ -49,8 +49,8 @@ MANY = 10_000_000
 
 def plain_loop(manifest, out, model):
     """Scores the images of a manifest, and does nothing else."""
-    from covseg_tf.triage.row import TriageRow
-    from covseg_tf.triage.sources import bytes_sources
+    from covseg_tf.imaging.sources.find_sources import bytes_sources
+    from covseg_tf.triage.record.row import TriageRow
 
     segmenter = Segmenter(model)
     with open(out, "w", encoding="ascii") as stream:

@@ -11,8 +11,7 @@ import numpy as np
 from benchmarks.frontier.networks import pairs
 from benchmarks.machine import cpu_name
 from covseg_tf.deploy import measure_artifact
-from covseg_tf.deploy.tflite import convert_network
-from covseg_tf.deploy.tflite_file import read_schema
+from covseg_tf.deploy.tflite import convert_network, read_schema
 from covseg_tf.edge import load_bundle
 from covseg_tf.evaluation import write_rows
 from covseg_tf.options import command, option

@@ -23,8 +23,8 @@ from benchmarks.frontier.reliability import draw_reliability, load_matplotlib
 from covseg_tf.commands.target import check_target
 from covseg_tf.data import list_splits, read_samples, split_samples
 from covseg_tf.deploy import load_predictor
+from covseg_tf.deploy.bundle import protocol_table, render_sections
 from covseg_tf.deploy.calibration import read_training_samples
-from covseg_tf.deploy.report_sections import protocol_table, render_sections
 from covseg_tf.evaluation import report_sets, score_set, write_rows
 from covseg_tf.options import argument, command, option
 

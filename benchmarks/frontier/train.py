@@ -49,12 +49,16 @@ FLOWS = ("lung", "infection")
 class Run:
     data: pathlib.Path = option("COVID-QU-Ex")
     out: pathlib.Path = option("folder of the run")
-    networks: tuple[str, ...] = option("which", tuple(NETWORKS))
+    networks: tuple[str, ...] = option("which; without it all", ())
     epochs_128: int | None = option("at 128x128; without it 30", None)
     epochs_256: int | None = option("at 256x256; without it 10", None)
     imagenet: pathlib.Path | None = option("EfficientNet-Lite0's .pth file", None)
     seed: int = option("of weights, order and augmentation", 0)
     quick: bool = option("a minute for each network: few films, one epoch", False)
+
+    @property
+    def names(self):
+        return self.networks or tuple(NETWORKS)
 
     @property
     def epochs(self):
@@ -64,17 +68,17 @@ class Run:
 
     def __post_init__(self):
         unknown = [name for name in self.networks if name not in NETWORKS]
-        if unknown or not self.networks:
+        if unknown:
             raise ValueError(
                 f"--networks must be among {' '.join(NETWORKS)}. Received: "
-                f"{' '.join(unknown) or 'none'}"
+                f"{' '.join(unknown)}"
             )
         if min(self.epochs) < 1 or self.seed < 0:
             raise ValueError(
                 "--epochs-128 and --epochs-256 must be at least 1 and --seed 0 or "
                 f"more. Received: {self.epochs[0]}, {self.epochs[1]} and {self.seed}"
             )
-        needy = [n for n in self.networks if NETWORKS[n].start == "ImageNet"]
+        needy = [n for n in self.names if NETWORKS[n].start == "ImageNet"]
         if needy and self.imagenet is None and not self.quick:
             raise ValueError(
                 f"{', '.join(needy)}: give the ImageNet weights with --imagenet, the "
@@ -93,7 +97,7 @@ def run_training(run):
         training, test = _thin(training), _thin(test)
     parts = split_samples(training, VALIDATION_SHARE, 0)
     failed = []
-    for name in run.networks:
+    for name in run.names:
         folder = run.out / name
         if (folder / "network.json").is_file():
             print(f"{name}: done before", flush=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from covseg_tf.data import read_covid_qu_ex
 from covseg_tf.edge import read_image
-from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.imaging import to_grey
 
 # Pictures inside the wheels, by split. A picture is on one side only.
 FIT = {

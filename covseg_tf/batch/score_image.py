@@ -10,13 +10,12 @@ from apache_beam.io.filesystems import FileSystems
 
 from covseg_tf.batch.find_images import is_remote
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.triage.entry import read_file
-from covseg_tf.triage.film import Volume
-from covseg_tf.triage.limits import MAX_FILE
-from covseg_tf.triage.row import TriageRow
-from covseg_tf.triage.score import describe, with_numbers
-from covseg_tf.triage.score_volume import score_volume
-from covseg_tf.triage.sources import bytes_sources
+from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.limits import MAX_FILE
+from covseg_tf.imaging.regular_file import read_file
+from covseg_tf.imaging.sources.find_sources import bytes_sources
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.score import describe, score_volume, with_numbers
 
 # Columns of a row, after its id; those before `error` are the worklist's.
 _WORKLIST = (

@@ -33,7 +33,7 @@ def run(options: Options) -> int:
     import cv2
 
     from covseg_tf.edge import Segmenter, draw_phantom
-    from covseg_tf.triage import output
+    from covseg_tf.triage.record import output
 
     folder = options.out / "phantoms"
     check_folder(options.out, options.force)

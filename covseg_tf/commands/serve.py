@@ -32,7 +32,7 @@ class Options:
 def run(options: Options) -> None:
     """Loads the models and serves them."""
     from covseg_tf.serving.embedded_server import EmbeddedServer
-    from covseg_tf.serving.load_repository import load_repository
+    from covseg_tf.serving.repository import load_repository
     from covseg_tf.serving.server_options import ServerOptions
 
     settings = dataclasses.asdict(options)

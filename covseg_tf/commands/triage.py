@@ -11,7 +11,7 @@ from covseg_tf.options import argument, command, option
 
 class _Schema(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
-        from covseg_tf.triage.worklist import schema_text
+        from covseg_tf.triage.record.worklist import schema_text
 
         print(schema_text(), end="")
         parser.exit()
@@ -45,7 +45,7 @@ class Options(RuntimeOptions):
 def run(options: Options) -> int:
     """Scores the images and writes the report."""
     from covseg_tf.edge import Segmenter
-    from covseg_tf.triage.output import check_output
+    from covseg_tf.triage.record.output import check_output
 
     check_output(pathlib.Path(options.out), options.force, options.resume)
     segmenter = Segmenter(options.model, threads=options.threads)
@@ -73,8 +73,8 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
         Exit code: 1 if no image could be read, else 0.
     """
     from covseg_tf.triage import triage
-    from covseg_tf.triage.progress import Progress
-    from covseg_tf.triage.screen import worklist_text
+    from covseg_tf.triage.report.progress import Progress
+    from covseg_tf.triage.report.screen import worklist_text
 
     progress = Progress(sys.stderr, quiet=quiet)
     scored = 0
@@ -94,7 +94,7 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
             print(f"nothing new; report: {report}" if rows else "nothing new")
         return 0
     if not quiet:
-        print(worklist_text(rows))
+        print(worklist_text(rows, segmenter.bundle))
         print(f"Report: {report}   (research use only, not a medical device)")
     if all(row.error for row in rows):
         print("covseg triage: no image could be read", file=sys.stderr)
@@ -103,7 +103,7 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
 
 
 def _go_on(out):
-    from covseg_tf.triage.journal import JOURNAL, count_done
+    from covseg_tf.triage.record.journal import JOURNAL, count_done
 
     journal = pathlib.Path(out) / JOURNAL
     if not journal.is_file():

@@ -7,14 +7,14 @@ from covseg_tf.data.contact_sheet import draw_contact_sheet
 from covseg_tf.data.covid_qu_ex import read_covid_qu_ex
 from covseg_tf.data.ct_volumes import read_ct_volumes
 from covseg_tf.data.data_report import DataReport
-from covseg_tf.data.dicom import read_dicom_xray
+from covseg_tf.data.load_sample import load_sample
 from covseg_tf.data.manifest import read_manifest
 from covseg_tf.data.phantom_data import write_phantom_data
 from covseg_tf.data.photograph import photograph_augmentation
 from covseg_tf.data.read_samples import list_splits, read_parts, read_samples
-from covseg_tf.data.sample import Sample, load_sample, split_samples
+from covseg_tf.data.sample import Sample, split_samples
 from covseg_tf.data.source_blind import source_blind_augmentation
-from covseg_tf.data.window import window_hounsfield
+from covseg_tf.imaging import window_hounsfield
 
 # Read on demand, so that `covseg data check` needs no TensorFlow.
 _WITH_TENSORFLOW = {
@@ -39,7 +39,6 @@ __all__ = [
     "photograph_augmentation",
     "read_covid_qu_ex",
     "read_ct_volumes",
-    "read_dicom_xray",
     "read_manifest",
     "read_parts",
     "read_samples",

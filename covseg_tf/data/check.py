@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from covseg_tf.data.ct_slices import holds_hounsfield, is_volume
 from covseg_tf.data.data_report import DataReport, GroupSummary
 from covseg_tf.data.duplicates import Fingerprint, find_near, take_fingerprint
-from covseg_tf.data.nifti import holds_hounsfield, is_volume
-from covseg_tf.data.planes import load_image, load_mask
+from covseg_tf.data.load_sample import load_image, load_mask
 from covseg_tf.data.read_samples import find_samples, layout_of
 from covseg_tf.data.sample import Sample
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.data.check import by_finding, spread
-from covseg_tf.data.planes import load_image, load_mask
+from covseg_tf.data.load_sample import load_image, load_mask
 from covseg_tf.data.sample import Sample
 
 # BGR, the colours of the triage report.

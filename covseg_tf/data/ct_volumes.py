@@ -4,10 +4,10 @@ import pathlib
 import re
 import typing
 
+from covseg_tf.data.ct_slices import is_volume, read_ct_spacing, read_labels
 from covseg_tf.data.faults import first_fault
-from covseg_tf.data.nifti import is_volume, read_ct_header, read_labels
 from covseg_tf.data.sample import Sample
-from covseg_tf.data.window import LUNG_LEVEL, LUNG_WIDTH
+from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH
 
 # Folders of volumes: image, lung, infection, labels that are infection, both in one.
 _FOLDERS = (
@@ -118,7 +118,7 @@ def _slices(volume, keep, window):
     for path, kind in ((volume.lung, "lung"), (volume.infection, "infection")):
         if not path.is_file():
             raise ValueError(f"{path}: missing, the {kind} mask of {volume.image}.")
-    spacing = read_ct_header(volume.image)[1]
+    spacing = read_ct_spacing(volume.image)
     lung = read_labels(volume.lung, volume.image).any(axis=(1, 2))
     labels = volume.infection_labels
     infection = read_labels(volume.infection, volume.image, labels).any(axis=(1, 2))

@@ -3,9 +3,9 @@
 import csv
 import pathlib
 
-from covseg_tf.data.dicom import is_dicom, read_dicom_spacing
 from covseg_tf.data.faults import first_fault
 from covseg_tf.data.sample import Sample
+from covseg_tf.imaging import read_spacing
 
 _FILE = "manifest.csv"
 _COLUMNS = ("split", "patient", "finding")
@@ -159,9 +159,9 @@ def _existing(folder, names):
 
 
 def _spacing_of(path):
-    if not is_dicom(path):
+    if path.suffix.lower() not in (".dcm", ".dicom"):
         return None
     try:
-        return read_dicom_spacing(path)
+        return read_spacing(path)
     except ValueError:
         return None  # told when the pixels are read

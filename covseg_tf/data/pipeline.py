@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from covseg_tf.data.augmentation import SeededPipeline, chest_augmentation
+from covseg_tf.data.load_sample import load_sample
 from covseg_tf.data.photograph import photograph_augmentation
-from covseg_tf.data.sample import Sample, load_sample
+from covseg_tf.data.sample import Sample
 from covseg_tf.data.source_blind import source_blind_augmentation
 from covseg_tf.edge.lung_shape import split_lungs
 from covseg_tf.edge.preprocessing import PreprocessingSpec

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covseg_tf.data.planes import load_image, load_mask
-from covseg_tf.edge.preprocessing import PreprocessingSpec
-
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -59,33 +56,6 @@ class Sample:
     extents: tuple[float | None, float | None] | None = None
     least_share: float | None = None
     weights: tuple[float, float] = (1.0, 1.0)
-
-
-def load_sample(
-    sample: Sample, spec: PreprocessingSpec
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Reads one sample at the size of the network's input.
-
-    Args:
-        sample: What to read.
-        spec: The preprocessing that the bundle will carry.
-
-    Returns:
-        `(image, lung, infection)`: uint8 grey pixels and two uint8 masks of 0
-        and 1, each `(height, width)`. A mask that the sample does not have is
-        empty.
-
-    Raises:
-        ValueError: If a file is missing or cannot be read, or a mask has
-            another size than its image or holds other values than 0 and 255
-            (or 0 and 1). The text names the file.
-    """
-    image = load_image(sample)
-    lung, infection = (
-        spec.resize_mask(load_mask(sample, kind, image.shape))
-        for kind in ("lung", "infection")
-    )
-    return spec.resize(image), lung, infection
 
 
 def split_samples(

@@ -1,51 +1,45 @@
 """Exporters and their proofs."""
 
-from covseg_tf.deploy.ai_edge import quantize_with_ai_edge
-from covseg_tf.deploy.artifact import describe_artifact
 from covseg_tf.deploy.bundle import write_bundle
 from covseg_tf.deploy.calibration import read_calibration
-from covseg_tf.deploy.compression import (
+from covseg_tf.deploy.load_network import load_network
+from covseg_tf.deploy.mediapipe import export_mediapipe
+from covseg_tf.deploy.onnx import export_onnx
+from covseg_tf.deploy.optimization import (
     CompressionResult,
     KernelStatistics,
-    cluster,
-    compressed_size,
-    integer_kernels,
-    prune,
-)
-from covseg_tf.deploy.load_network import load_network
-from covseg_tf.deploy.load_predictor import load_predictor
-from covseg_tf.deploy.measure_process import measure_artifact
-from covseg_tf.deploy.mediapipe_model import export_mediapipe
-from covseg_tf.deploy.mixed_precision import (
     MixedPrecision,
     PrecisionStep,
-    quantize_mixed_precision,
-)
-from covseg_tf.deploy.models_config import write_models_config
-from covseg_tf.deploy.onnx import export_onnx
-from covseg_tf.deploy.parity import FlowParity, check_parity
-from covseg_tf.deploy.parity_report import ParityReport, parity_table
-from covseg_tf.deploy.predictor import Predictor
-from covseg_tf.deploy.quantization_aware import (
     QuantizationAwareResult,
+    Twin,
+    cluster,
+    compressed_size,
+    copy_weights_back,
+    integer_kernels,
+    prune,
+    quantize_mixed_precision,
+    tf_keras_twin,
     train_quantization_aware,
+    twin_difference,
 )
-from covseg_tf.deploy.runtimes import (
+from covseg_tf.deploy.proof import (
+    FlowParity,
+    LayerSensitivity,
+    ParityReport,
+    Predictor,
+    check_parity,
+    describe_artifact,
     keras_predictor,
+    layer_sensitivity,
+    load_predictor,
+    measure_artifact,
     onnx_predictor,
+    parity_table,
     saved_model_predictor,
     tflite_predictor,
 )
-from covseg_tf.deploy.saved_model import export_saved_model
-from covseg_tf.deploy.sensitivity import LayerSensitivity, layer_sensitivity
-from covseg_tf.deploy.tflite import export_tflite
-from covseg_tf.deploy.tflite_layers import layer_tensors
-from covseg_tf.deploy.twin import (
-    Twin,
-    copy_weights_back,
-    tf_keras_twin,
-    twin_difference,
-)
+from covseg_tf.deploy.saved_model import export_saved_model, write_models_config
+from covseg_tf.deploy.tflite import export_tflite, layer_tensors, quantize_with_ai_edge
 
 __all__ = [
     "CompressionResult",

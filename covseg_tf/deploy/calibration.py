@@ -1,10 +1,12 @@
 """Images of a data set's training split, for exporters that calibrate or train."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from covseg_tf.data import Sample, list_splits, load_sample, read_samples
+from covseg_tf.deploy.flows import network_input
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
 
@@ -56,3 +58,28 @@ def read_calibration(
     """
     samples = read_training_samples(root, images)
     return [load_sample(sample, spec)[0] for sample in samples]
+
+
+def calibration_inputs(
+    calibration: Sequence[np.ndarray] | None, spec: PreprocessingSpec
+) -> list[np.ndarray]:
+    """Returns calibration images as a float network takes them.
+
+    Args:
+        calibration: Prepared images, uint8 `(height, width)`.
+        spec: The preprocessing they must come from.
+
+    Returns:
+        List of float32 `(1, height, width, 1)`.
+
+    Raises:
+        ValueError: If there is none, or one has another type or size.
+    """
+    images = [] if calibration is None else calibration
+    shape = (spec.height, spec.width)
+    if not len(images) or any(x.dtype != np.uint8 or x.shape != shape for x in images):
+        raise ValueError(
+            f"`calibration` must hold uint8 images {shape} from `spec.apply`. "
+            f"Received: {len(images)} images"
+        )
+    return [network_input(pixels, spec) for pixels in images]

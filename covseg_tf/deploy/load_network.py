@@ -6,7 +6,6 @@ import zipfile
 import keras
 
 import covseg_tf.models  # noqa: F401  registers the classes that a file names
-from covseg_tf.deploy.runtimes import unreadable
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
 
@@ -56,3 +55,9 @@ def read_keras(path: str | pathlib.Path) -> keras.Model:
         return keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
         raise unreadable(path, "Keras", error) from None
+
+
+def unreadable(path, reader: str, error) -> ValueError:
+    """Returns the error for a file that a runtime does not take, on one line."""
+    reason = " ".join(str(error).split())[:200]  # one line, whatever the library says
+    return ValueError(f"{path}: {reader} cannot load it as a model: {reason}")

@@ -7,8 +7,9 @@ import numpy as np
 from covseg_tf.edge.bundle import Bundle, load_bundle
 from covseg_tf.edge.guard import guard_flags
 from covseg_tf.edge.prediction import Prediction
-from covseg_tf.edge.preprocessing import PreprocessingSpec, read_image, to_grey
+from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.quiet import quiet_stderr
+from covseg_tf.imaging import read_image, to_grey
 
 _DTYPES = (np.uint8, np.int8, np.float32)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from covseg_tf.data.sample import Sample, load_sample
+from covseg_tf.data.load_sample import load_sample
+from covseg_tf.data.sample import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.evaluation.rows import summarize_rows
 from covseg_tf.evaluation.scores import image_scores

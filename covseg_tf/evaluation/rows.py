@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from covseg_tf.data.sample import Sample, load_sample
+from covseg_tf.data.load_sample import load_sample
+from covseg_tf.data.sample import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.evaluation.f_measure import adaptive_f_measure, f_measure_curve
 from covseg_tf.evaluation.scores import image_scores, summarize

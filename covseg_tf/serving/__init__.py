@@ -2,7 +2,6 @@
 
 import importlib
 
-from covseg_tf.serving.bundle_servable import BundleServable
 from covseg_tf.serving.client import Client
 from covseg_tf.serving.errors import (
     DeadlineExceeded,
@@ -14,19 +13,21 @@ from covseg_tf.serving.errors import (
     Unauthorized,
     Unavailable,
 )
-from covseg_tf.serving.load_repository import load_repository
-from covseg_tf.serving.model_repository import ModelRepository
-from covseg_tf.serving.saved_model_servable import SavedModelServable
-from covseg_tf.serving.servable import Servable
+from covseg_tf.serving.repository import (
+    BundleServable,
+    ModelRepository,
+    SavedModelServable,
+    Servable,
+    load_repository,
+)
 from covseg_tf.serving.served_prediction import ServedPrediction
 from covseg_tf.serving.server_options import ServerOptions
-from covseg_tf.serving.signature import Signature
-from covseg_tf.serving.tensor_spec import TensorSpec
+from covseg_tf.serving.wire import Signature, TensorSpec
 
 # Read on demand: a client needs no web framework.
 _WITH_STARLETTE = {
     "EmbeddedServer": "covseg_tf.serving.embedded_server",
-    "create_app": "covseg_tf.serving.rest_app",
+    "create_app": "covseg_tf.serving.rest.app",
 }
 
 __all__ = [

@@ -2,19 +2,24 @@
 
 import functools
 import pathlib
+import random
+import time
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
-from covseg_tf.serving.errors import ServerError, ServingError
-from covseg_tf.serving.image_bytes import image_to_bytes
-from covseg_tf.serving.retry import with_retries
+from covseg_tf.edge import read_image
+from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.serving.errors import ServerError, ServingError, Unavailable
 from covseg_tf.serving.served_prediction import ServedPrediction
 
 _SIGNATURE = "encoded_image_to_png"
-_SCHEMES = ("http", "https", "grpc", "grpcs")
+_FILES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+Result = TypeVar("Result")
 
 
 class Client:
@@ -88,7 +93,7 @@ class Client:
         """
         if isinstance(images, (bytes, str, pathlib.Path, np.ndarray)):
             raise ValueError("`images` must be a list, also for one image: [image].")
-        files = [image_to_bytes(image) for image in images]
+        files = [_to_bytes(image) for image in images]
         predictions = []
         for start in range(0, len(files), self.batch_size):
             batch = files[start : start + self.batch_size]
@@ -139,18 +144,40 @@ class Client:
         self.close()
 
 
+def with_retries(
+    call: Callable[[], Result],
+    retries: int,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Result:
+    """Calls until it does not raise `Unavailable`, at most `retries` times more.
+
+    The pause doubles from 0.1 s up to 5 s, with up to half of it taken off at
+    random so that clients do not return in step; a pause that the server asks
+    for is kept, up to 5 s. What is called must be safe to do twice.
+    """
+    pause = _FIRST_PAUSE
+    for _ in range(retries):
+        try:
+            return call()
+        except Unavailable as error:
+            asked = min(error.retry_after or 0.0, _LONGEST_PAUSE)
+            sleep(max(pause * random.uniform(0.5, 1.0), asked))
+            pause = min(2 * pause, _LONGEST_PAUSE)
+    return call()
+
+
 def _transport_of(url):
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in _SCHEMES or not parts.netloc:
+    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.netloc:
         raise ValueError(
             f"`url` must be http(s)://HOST:PORT or grpc(s)://HOST:PORT. Received: {url}"
         )
     is_rest = parts.scheme.startswith("http")
     try:
         if is_rest:
-            from covseg_tf.serving.rest_transport import RestTransport as Transport
+            from covseg_tf.serving.rest.transport import RestTransport as Transport
         else:
-            from covseg_tf.serving.grpc_transport import GrpcTransport as Transport
+            from covseg_tf.serving.grpc.transport import GrpcTransport as Transport
     except ImportError as error:
         extra = "client" if is_rest else "serving"
         raise ValueError(
@@ -158,6 +185,22 @@ def _transport_of(url):
             f"'covseg-tf[{extra}]'."
         ) from None
     return Transport
+
+
+def _to_bytes(image):
+    """Returns what is a PNG or JPEG file as it is, all else as grey PNG."""
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return bytes(image)
+    if isinstance(image, (str, pathlib.Path)):
+        path = pathlib.Path(image)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path}: {error.strerror or error}.") from None
+        if data.startswith(_FILES):
+            return data
+        image = read_image(path)
+    return cv2.imencode(".png", to_grey(np.asarray(image)))[1].tobytes()
 
 
 def _to_prediction(row):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import uvicorn
 
-from covseg_tf.serving.model_repository import ModelRepository
-from covseg_tf.serving.rest_app import create_app
+from covseg_tf.serving.repository import ModelRepository
+from covseg_tf.serving.rest.app import create_app
 from covseg_tf.serving.server_metrics import ServerMetrics
 from covseg_tf.serving.server_options import ServerOptions
 from covseg_tf.serving.work_queue import WorkQueue
@@ -45,13 +45,16 @@ class EmbeddedServer:
 
     def __init__(self, repository: ModelRepository, options: ServerOptions):
         self._queue = WorkQueue(options.workers, options.queue_size)
-        metrics = ServerMetrics(lambda: self._queue.taken)
+        metrics = ServerMetrics(lambda: self._queue.taken, repository.names)
+        parts = repository, options, self._queue, metrics
         self._socket = _bind(options.host, options.port)
-        self._grpc = None
-        if options.grpc_port is not None:
-            self._grpc = self._make_grpc(repository, options, metrics)
+        try:
+            self._grpc = None if options.grpc_port is None else _make_grpc(*parts)
+        except BaseException:
+            self._socket.close()
+            raise
         config = uvicorn.Config(
-            create_app(repository, options, self._queue, metrics),
+            create_app(*parts),
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -87,7 +90,7 @@ class EmbeddedServer:
         return self
 
     def __exit__(self, *exception) -> None:
-        self._server.should_exit = True
+        self._stop()
         self._thread.join()
 
     def _serve(self):
@@ -101,32 +104,25 @@ class EmbeddedServer:
             self._queue.close()
             self._socket.close()
 
-    def _make_grpc(self, repository, options, metrics):
-        try:
-            from covseg_tf.serving.grpc_server import GrpcServer
-        except ImportError as error:
-            self._socket.close()
-            raise ValueError(
-                f"gRPC needs {error.name}; install it with pip install "
-                "'covseg-tf[serving]'."
-            ) from None
-        try:
-            return GrpcServer(repository, options, self._queue, metrics)
-        except OSError:
-            self._socket.close()
-            raise
+
+def _make_grpc(*parts):
+    try:
+        from covseg_tf.serving.grpc.server import GrpcServer
+    except ImportError as error:
+        raise ValueError(
+            f"gRPC needs {error.name}; install it with pip install "
+            "'covseg-tf[serving]'."
+        ) from None
+    return GrpcServer(*parts)
 
 
 def _bind(host, port):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio turns Nagle's delay off, 40 ms for
-    # each answer, only where it is.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(512)
+        listener = socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
-        listener.close()
-        raise OSError(f"{host}:{port} cannot be bound: {error.strerror}.") from None
+        reason = error.strerror.partition(" (while")[0]
+        raise OSError(f"{host}:{port} cannot be bound: {reason}.") from None
+    # Nagle's delay is 40 ms for each answer; connections take this from here.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

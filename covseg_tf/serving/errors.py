@@ -69,67 +69,39 @@ class ServerError(ServingError):
     code = "INTERNAL"
 
 
-# TensorFlow Serving's table, but 413 where it says 429 for RESOURCE_EXHAUSTED:
-# in REST that code means too large a request, never too many.
-HTTP_STATUS = {
-    "CANCELLED": 499,
-    "UNKNOWN": 500,
-    "INVALID_ARGUMENT": 400,
-    "DEADLINE_EXCEEDED": 504,
-    "NOT_FOUND": 404,
-    "ALREADY_EXISTS": 409,
-    "PERMISSION_DENIED": 403,
-    "RESOURCE_EXHAUSTED": 413,
-    "FAILED_PRECONDITION": 400,
-    "ABORTED": 409,
-    "OUT_OF_RANGE": 400,
-    "UNIMPLEMENTED": 501,
-    "INTERNAL": 500,
-    "UNAVAILABLE": 503,
-    "DATA_LOSS": 500,
-    "UNAUTHENTICATED": 401,
+# TensorFlow Serving's table of canonical codes, but 413 where it says 429 for
+# RESOURCE_EXHAUSTED: in REST that means too large a request, never too many.
+_CODES = {
+    "CANCELLED": (499, ServerError),
+    "UNKNOWN": (500, ServerError),
+    "INVALID_ARGUMENT": (400, InvalidRequest),
+    "DEADLINE_EXCEEDED": (504, DeadlineExceeded),
+    "NOT_FOUND": (404, NotFound),
+    "ALREADY_EXISTS": (409, ServerError),
+    "PERMISSION_DENIED": (403, Unauthorized),
+    "RESOURCE_EXHAUSTED": (413, TooLarge),
+    "FAILED_PRECONDITION": (400, InvalidRequest),
+    "ABORTED": (409, ServerError),
+    "OUT_OF_RANGE": (400, InvalidRequest),
+    "UNIMPLEMENTED": (501, ServerError),
+    "INTERNAL": (500, ServerError),
+    "UNAVAILABLE": (503, Unavailable),
+    "DATA_LOSS": (500, ServerError),
+    "UNAUTHENTICATED": (401, Unauthorized),
 }
-
-_BY_CODE = {
-    "INVALID_ARGUMENT": InvalidRequest,
-    "FAILED_PRECONDITION": InvalidRequest,
-    "OUT_OF_RANGE": InvalidRequest,
-    "NOT_FOUND": NotFound,
-    "UNAUTHENTICATED": Unauthorized,
-    "PERMISSION_DENIED": Unauthorized,
-    "RESOURCE_EXHAUSTED": TooLarge,
-    "UNAVAILABLE": Unavailable,
-    "DEADLINE_EXCEEDED": DeadlineExceeded,
-}
-_BY_HTTP = {
-    401: Unauthorized,
-    403: Unauthorized,
-    404: NotFound,
-    413: TooLarge,
-    429: TooLarge,
-    # A proxy before the server says 502 while the server is away.
-    502: Unavailable,
-    503: Unavailable,
-    504: DeadlineExceeded,
+HTTP_STATUS = {code: status for code, (status, _) in _CODES.items()}
+# A proxy before the server says 502 while the server is away.
+_BY_HTTP = {429: TooLarge, 502: Unavailable} | {
+    status: kind for status, kind in _CODES.values() if kind is not ServerError
 }
 
 
 def error_from_code(code: str, message: str) -> ServingError:
-    """Returns the error for a canonical status code.
-
-    Args:
-        code: Name of the code, for example `"NOT_FOUND"`.
-        message: Text of the error.
-    """
-    return _BY_CODE.get(code, ServerError)(message, code)
+    """Returns the error for the name of a canonical code, as `"NOT_FOUND"`."""
+    return _CODES.get(code, (500, ServerError))[1](message, code)
 
 
 def error_from_http(status: int, message: str) -> ServingError:
-    """Returns the error for an HTTP status other than success.
-
-    Args:
-        status: The HTTP status code.
-        message: Text of the error.
-    """
+    """Returns the error for an HTTP status other than success."""
     default = InvalidRequest if 400 <= status < 500 else ServerError
     return _BY_HTTP.get(status, default)(message)

@@ -1,8 +1,13 @@
 """Where the embedded server listens and what it refuses."""
 
 import dataclasses
+import hmac
 import ipaddress
 import re
+
+from covseg_tf.serving.errors import Unauthorized
+
+_COUNTS = ("max_request_bytes", "max_image_pixels", "workers", "queue_size")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,20 +43,17 @@ class ServerOptions:
     request_timeout: float = 60.0
 
     def __post_init__(self):
-        for name in ("port", "grpc_port"):
-            if not 0 <= (getattr(self, name) or 0) <= 65535:
+        for name, value in dataclasses.asdict(self).items():
+            if "port" in name and not 0 <= (value or 0) <= 65535:
+                raise ValueError(f"`{name}` must be in [0, 65535]. Received: {value}")
+            least = 0 if name == "queue_size" else 1
+            if name in _COUNTS and value < least:
                 raise ValueError(
-                    f"`{name}` must be in [0, 65535]. Received: {getattr(self, name)}"
+                    f"`{name}` must be at least {least}. Received: {value}"
                 )
-        for name in ("max_request_bytes", "max_image_pixels", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 1. Received: {getattr(self, name)}"
-                )
-        if self.queue_size < 0 or not self.request_timeout > 0:
+        if not self.request_timeout > 0:
             raise ValueError(
-                "`queue_size` must be at least 0 and `request_timeout` above 0. "
-                f"Received: {self.queue_size}, {self.request_timeout}"
+                f"`request_timeout` must be above 0. Received: {self.request_timeout}"
             )
         # A header loses blanks at its ends, and holds no other letters.
         if self.token is not None and not re.fullmatch("[!-~]+", self.token):
@@ -66,13 +68,22 @@ class ServerOptions:
                 "COVSEG_TOKEN or --token, or bind 127.0.0.1."
             )
 
+    def check_token(self, sent: str) -> None:
+        """Refuses a request whose header `Authorization` is not the token's.
+
+        Raises:
+            Unauthorized: If it is another.
+        """
+        # Headers hold any byte as Latin-1; bytes compare whatever they hold.
+        wanted = f"Bearer {self.token}".encode()
+        if self.token and not hmac.compare_digest(sent.encode(), wanted):
+            raise Unauthorized(
+                "Send the server's token as: Authorization: Bearer TOKEN"
+            )
+
 
 def is_loopback(host: str) -> bool:
-    """Returns whether only this machine reaches an address.
-
-    Args:
-        host: Name or address.
-    """
+    """Returns whether only this machine reaches a name or address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

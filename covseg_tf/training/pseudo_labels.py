@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.data import Sample, load_sample
-from covseg_tf.data.planes import load_image
+from covseg_tf.data.load_sample import load_image
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.edge.lung_shape import drop_specks, split_lungs
 

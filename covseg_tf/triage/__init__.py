@@ -1,10 +1,9 @@
 """Triage: from files as they come to a worklist, masks and a report."""
 
-from covseg_tf.triage.film import Film, Volume
-from covseg_tf.triage.overlay import draw_overlay
-from covseg_tf.triage.row import TriageRow
+from covseg_tf.imaging.film import Film, Volume
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.report.overlay import draw_overlay
 from covseg_tf.triage.run import triage
-from covseg_tf.triage.sources import Source, find_sources
 
 __all__ = [
     "Film",

@@ -1,34 +1,29 @@
 """From many images to a worklist and a report."""
 
-import concurrent.futures
 import dataclasses
 import hashlib
-import os
 import pathlib
-import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from covseg_tf import __version__
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.triage.journal import Journal
-from covseg_tf.triage.output import (
-    LAYERS,
+from covseg_tf.imaging.sources.find_sources import find_sources
+from covseg_tf.triage.plan import Work, plan
+from covseg_tf.triage.record.journal import Journal
+from covseg_tf.triage.record.output import (
     REPORTS,
     check_output,
     holds_run,
     is_own,
     lock_output,
     prepare_output,
-    remove_outputs,
     write_atomic,
 )
-from covseg_tf.triage.report import MOST_CARDS, write_report
-from covseg_tf.triage.row import TriageRow, urgency
-from covseg_tf.triage.score import Scorer, utc_now
-from covseg_tf.triage.sources import Source, find_sources
-from covseg_tf.triage.worklist import RunFacts, to_csv, to_json
-
-Work = tuple[Source, str]
+from covseg_tf.triage.record.row import TriageRow
+from covseg_tf.triage.record.worklist import RunFacts, urgency
+from covseg_tf.triage.report.html import MOST_CARDS, write_report
+from covseg_tf.triage.report.tables import to_csv, to_json
+from covseg_tf.triage.scorer import Scorer, utc_now
 
 
 def triage(
@@ -94,7 +89,7 @@ def triage(
         finished = False
         try:
             scorers = _scorers(segmenter, out, dicom, jobs)
-            work = _plan(sources, journal, out)
+            work = plan(sources, journal, out)
             rows = _all_rows(work, journal, scorers, on_row)
             if rows and (work or not _is_reported(out)):
                 facts = dataclasses.replace(
@@ -179,40 +174,14 @@ def _all_rows(work, journal, scorers, on_row):
     return sorted((row for _, _, row in journal.done.values()), key=urgency)
 
 
-def _plan(sources: Iterable[Source], journal: Journal, out: pathlib.Path) -> list[Work]:
-    """Returns what is left to do; what must be done again is taken from `done`.
-
-    Its files are removed: a film that is none any more leaves no mask behind.
-    """
-    todo, again = [], {}
-    for source in sources:
-        identity, stem, row = journal.done.get(source.name, ("", "", None))
-        if row is None or identity != source.identity or not _is_whole(row, out):
-            todo.append(source)
-            if row is not None:
-                again[source.name] = stem
-                remove_outputs(out, stem)
-                del journal.done[source.name]
-    taken = {stem.lower() for _, stem, _ in journal.done.values()}
-    taken |= {stem.lower() for stem in again.values()}
-    return [(s, again.get(s.name) or _unique(_stem(s.name), taken)) for s in todo]
-
-
-def _is_whole(row, out):
-    """Whether the files of a row are there: a power failure may take some."""
-    names = filter(None, (row.overlay, row.lung_mask, row.dicom_seg, row.dicom_overlay))
-    paths = [out / name for name in names]
-    if row.overlay:
-        layer = out / LAYERS / pathlib.PurePath(row.overlay).name
-        paths += [layer, layer.with_suffix(".png")]
-    return all(path.exists() and path.stat().st_size > 0 for path in paths)
-
-
 def _score(work: Sequence[Work], scorers) -> Iterator[tuple[Work, TriageRow]]:
     if len(scorers) == 1:
         for item in work:
             yield item, scorers[0](*item)
         return
+    import concurrent.futures
+    import queue
+
     idle: queue.SimpleQueue[Scorer] = queue.SimpleQueue()
     for scorer in scorers:
         idle.put(scorer)
@@ -237,27 +206,3 @@ def _write_reports(out, rows, facts, segmenter, report_images):
     write_atomic(out / "report.csv", to_csv(rows, facts).encode())
     write_atomic(out / "report.json", to_json(rows, facts).encode())
     write_report(out, rows, facts, segmenter.bundle, report_images)
-
-
-def _stem(name):
-    # FILE.zip!FOLDER/MEMBER.png -> MEMBER, FILE.dcm#2 -> FILE-2, - -> stdin
-    last = name.replace("!", "/").replace("\\", "/").rstrip("/").rpartition("/")[2]
-    file, mark, frame = last.rpartition("#")
-    if mark and frame.isdigit():
-        last = f"{pathlib.PurePosixPath(file).stem}-{frame}"
-    elif last.lower().endswith(".nii.gz"):
-        last = last[: -len(".nii.gz")]
-    else:
-        last = pathlib.PurePosixPath(last).stem
-    safe = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in last)
-    safe = os.fsencode(safe.strip(". "))[:120].decode("utf-8", "ignore")
-    return "stdin" if name == "-" else safe or "image"
-
-
-def _unique(stem, taken):
-    name, number = stem, 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name.lower())
-    return name

@@ -10,7 +10,10 @@ import numpy as np
 from covseg_tf import __version__
 from covseg_tf.edge import guard
 from covseg_tf.edge.bundle import CARD, LICENSE, MANIFEST, MODEL, load_bundle
+from covseg_tf.triage.report.html import environment
+from covseg_tf.triage.report.trust import trust_line
 from covseg_tf.web.samples import draw_samples
+from covseg_tf.web.template import template_script
 
 _PAGE = pathlib.Path(__file__).parent / "page"
 _WORKER = "service-worker.js"
@@ -47,6 +50,10 @@ def build_site(model: str | pathlib.Path = "xray") -> dict[str, bytes]:
     for name in (MANIFEST, MODEL, CARD, LICENSE):
         files[f"model/{name}"] = (bundle.folder / name).read_bytes()
     files |= _guard_files()
+    facts = {"version": __version__, "trust": trust_line(bundle)}
+    files["model/page.json"] = json.dumps(facts, indent=2).encode()
+    script = template_script(environment(), "report.html")
+    files["js/report_template.js"] = script.encode()
     for name, data in draw_samples().items():
         files[f"samples/{name}"] = data
     files[_WORKER] = _fill_worker(files.pop(_WORKER), files)
@@ -113,7 +120,6 @@ def _check_model(bundle):
 def _guard_files():
     weights = guard.WEIGHTS.read_bytes()
     facts = {
-        "version": __version__,
         "views": guard.VIEWS,
         "limits": guard.LIMITS,
         "hidden": guard.HIDDEN,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import Prediction, PreprocessingSpec
-from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.imaging import to_grey
 
 FILE = pathlib.Path(__file__).with_name("pixel_vectors.json")
 _ABOUT = (

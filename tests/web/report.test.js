@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
-import {csvReport, escaped, jsonReport, rounded} from
+import {csvReport, jsonReport, rounded} from
   '../../covseg_tf/web/page/js/report.js';
+import {member, percent, shown} from '../../covseg_tf/web/page/js/template.js';
 import {byUrgency, failedRow, scoredRow} from '../../covseg_tf/web/page/js/worklist.js';
 
 const row = (file, total, flags = []) => scoredRow(
@@ -12,10 +13,10 @@ const row = (file, total, flags = []) => scoredRow(
     extent: {total: null, right: null, left: 1},
   }, {}, []);
 
-test('the most involved come first, the unread last', () => {
+test('what needs a reader comes first, then the most involved', () => {
   const rows = [failedRow('a', 'broken'), row('b', null, ['no_lungs_found']),
     row('c', 1), row('e', 40), row('d', 40)];
-  assert.deepEqual(byUrgency(rows).map((r) => r.file), ['d', 'e', 'c', 'b', 'a']);
+  assert.deepEqual(byUrgency(rows).map((r) => r.file), ['b', 'a', 'd', 'e', 'c']);
 });
 
 test('a spreadsheet runs no cell, and none breaks a line', () => {
@@ -34,8 +35,15 @@ test('rounding is that of Python', () => {
   assert.equal(rounded(null), null);
 });
 
+test('percents are whole, and none of them is 0 %', () => {
+  const pairs = [[null, '–'], [0, 'none seen'], [0.49, '< 1 %'], [0.5, '1 %'],
+    [12.5, '13 %'], [65.494, '65 %'], [65.495001, '66 %'], [98.2, '98 %'], [100, '100 %']];
+  for (const [value, expected] of pairs) assert.equal(percent(value), expected);
+});
+
 test('text is escaped for HTML and JSON holds numbers', () => {
-  assert.equal(escaped(`<a b='"&`), '&lt;a b=&#39;&quot;&amp;');
+  assert.equal(shown(`<a b='"&\u001b`), '&lt;a b=&#39;&#34;&amp;\ufffd');
+  assert.throws(() => member({}, 'film'), /misses "film"/);
   const bundle = {name: 'm', files: {'model.tflite': 'ab'}, threshold: 0.5};
   const {images, format} = JSON.parse(jsonReport([row('f', 1.234)], bundle, '1'));
   assert.equal(format, 'covseg_triage');

@@ -21,12 +21,13 @@ import pytest
 import covseg_tf
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.edge.guard import view_scores
-from covseg_tf.edge.preprocessing import read_image, to_grey
+from covseg_tf.imaging import read_image, to_grey
+from covseg_tf.triage import triage
 from covseg_tf.web import PageServer, build_site
 
 # Milliseconds; a machine under load is slow, not wrong.
 PATIENCE = 90_000
-SCHEMA = pathlib.Path(covseg_tf.__file__).parent / "triage/worklist.schema.json"
+SCHEMA = pathlib.Path(covseg_tf.__file__).parent / "triage/record/worklist.schema.json"
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -272,12 +273,12 @@ def test_jpeg(reader, segmenter, tmp_path, colour):
 
 @pytest.mark.parametrize("name", image_files.dicom_files(np.zeros((2, 2), np.uint8)))
 def test_dicom(reader, segmenter, tmp_path, name):
-    from covseg_tf.data import read_dicom_xray
+    from covseg_tf.imaging import read_film
 
     image = np.ascontiguousarray(draw_phantom(5, 0.4, 300).image[:, :281])
     path = tmp_path / "film.dcm"
     path.write_bytes(image_files.dicom_files(image)[name])
-    assert_same(reader(path.read_bytes()), read_dicom_xray(path), segmenter)
+    assert_same(reader(path.read_bytes()), read_film(path).pixels, segmenter)
 
 
 def test_dicom_with_a_jpeg_inside(reader, segmenter):
@@ -336,9 +337,11 @@ def test_triage_of_several_files(visit):
     evil = "<img src=x onerror=alert(1)>\"'.png"
     one.give(("b.png", as_png(mild)), (evil, as_png(severe)), ("broken.png", b"x"))
     page = one.page
-    assert one.names() == [evil, "b.png", "broken.png"]
+    assert one.names() == ["broken.png", evil, "b.png"]
     assert page.locator("img").count() == 1  # the icon: a name is no element
-    assert page.inner_text("#viewer-title") == f"1. {evil}"
+    assert page.inner_text("#viewer-title") == "1. broken.png"
+    page.get_by_role("button", name="onerror").click()
+    assert page.inner_text("#viewer-title") == f"2. {evil}"
     assert "could not be read" in page.inner_text("#status")
     page.get_by_role("button", name="broken.png").click()
     assert "no image" in page.inner_text("#failure")
@@ -356,15 +359,16 @@ def _check_downloads(page, name, found):
         saved[kind] = pathlib.Path(download.value.path()).read_text("utf-8")
     document = json.loads(saved["json"])
     _check_schema(document)
-    assert document["images"][0]["file"] == name
-    assert document["images"][0]["involved_percent"] == round(found.total, 2)
-    assert document["images"][2]["error"]
+    assert document["images"][0]["error"]
+    assert document["images"][1]["file"] == name
+    assert document["images"][1]["involved_percent"] == round(found.total, 2)
     assert len(saved["csv"].splitlines()) == 4
     report = saved["report"]
     assert "<img src=x" not in report
-    assert "&lt;img src=x onerror=alert(1)&gt;&quot;&#39;.png" in report
-    assert report.count("data:image/jpeg;base64,") == 4
-    assert f"{found.total:.1f} %" in report
+    assert "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;.png" in report
+    assert report.count("data:image/jpeg;base64,") == 2
+    assert report.count("data:image/png;base64,") == 2
+    assert f"{found.total:.0f} %" in report
     assert "<script" not in report
 
 
@@ -372,10 +376,20 @@ def test_a_turned_film_has_no_sides(visit):
     one, film = visit(), draw_phantom(2, 0.2).image
     one.give(("turned.png", as_png(np.rot90(film))), ("upright.png", as_png(film)))
     page = one.page
-    assert one.names() == ["upright.png", "turned.png"]
-    assert page.locator(".side:visible").count() == 2
-    page.click("#next")
+    assert one.names() == ["turned.png", "upright.png"]
     assert page.locator(".side:visible").count() == 0
+    plain = """() => {
+      const {width, height} = document.getElementById('paint');
+      const context = document.getElementById('paint').getContext('2d');
+      return context.getImageData(0, 0, width, height).data.every((x) => x === 0);
+    }"""
+    assert page.evaluate(plain), "what is not scored is shown plain"
+    page.click("#next")
+    assert page.locator(".side:visible").count() == 2
+    top, bottom = (page.locator(x).bounding_box() for x in (".side >> nth=0", "#film"))
+    assert top["y"] + top["height"] <= bottom["y"], "beside the picture, not on it"
+    assert not page.evaluate(plain)
+    page.click("#previous")
     assert "turned or tilted" in page.inner_text("#notes")
     assert page.inner_text("#total") == "–"
     label = page.get_attribute("#film", "aria-label")
@@ -513,8 +527,8 @@ def test_names_for_screen_readers(visit):
     assert nameless == []
     label = one.page.get_attribute("#film", "aria-label")
     assert re.fullmatch(
-        r"Film phantom-severe\.png: [\d.]+ % of the lungs involved, "
-        r"right [\d.]+ %, left [\d.]+ %\.",
+        r"Film phantom-severe\.png: extent \d / 8, \d+ % of the lungs involved, "
+        r"right \d+ %, left \d+ %\.",
         label,
     )
     assert one.page.locator("html[lang=en] h1").count() == 1
@@ -577,6 +591,27 @@ def test_looks(visit, scheme, width):
     if folder:
         path = pathlib.Path(folder) / f"{scheme}-{width}.png"
         one.page.screenshot(path=path, full_page=True)
+
+
+def test_the_report_of_the_command_line_fits_a_phone_and_paper(chromium, tmp_path):
+    films = {"a" * 60: 0.5, "healthy": 0.0}
+    for name, severity in films.items():
+        (tmp_path / f"{name}.png").write_bytes(as_png(draw_phantom(3, severity).image))
+    (tmp_path / "broken.png").write_bytes(b"x")
+    triage([tmp_path], tmp_path / "out", Segmenter("xray_nano"))
+    page = chromium.new_page(viewport={"width": 390, "height": 844})
+    page.goto((tmp_path / "out/report.html").as_uri())
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    assert page.locator(".running").is_hidden()
+    page.click("#line-2 a")
+    page.click("#image-2 .back a")
+    assert page.url.endswith("#line-2")
+    page.emulate_media(media="print")
+    style = "(name) => getComputedStyle(document.querySelector(name)).display"
+    # What browsers repeat on each page of a table.
+    assert page.evaluate(style, ".running") == "table-header-group"
+    assert page.evaluate(style, ".back") == "none"
+    page.context.close()
 
 
 def _contrast(page, name):

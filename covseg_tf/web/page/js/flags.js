@@ -3,6 +3,8 @@
  * @module
  */
 
+import {isScored} from './worklist.js';
+
 /** Words for each flag. */
 export const FLAG_TEXTS = {
   no_lungs_found: 'No lungs found: is this a frontal chest X-ray?',
@@ -14,8 +16,8 @@ export const FLAG_TEXTS = {
   lungs_not_separable: 'The lungs cannot be told apart; no numbers per lung.',
 };
 
-/** With these, which side is which is in doubt. */
-export const UNSURE_SIDES = ['film_rotated', 'not_a_chest_xray'];
+// With these, which side is which is in doubt.
+const UNSURE_SIDES = ['film_rotated', 'not_a_chest_xray'];
 
 /** Words for what was done to an image on its way here. */
 export const NOTE_TEXTS = {
@@ -38,12 +40,50 @@ export function sentencesOf(row) {
 }
 
 /**
- * A percentage as it is shown.
- * @param {?number} value Percent, `null` for none.
- * @returns {string} One decimal, or a dash.
+ * What the report says in words about a row, without what was done to it.
+ * @param {import('./worklist.js').Row} row A row of the worklist.
+ * @returns {string} Sentences, maybe none.
  */
-export function percent(value) {
-  return value === null ? '–' : `${value.toFixed(1)} %`;
+export function noteOf(row) {
+  if (row.error) return row.error;
+  // What follows the first is of numbers that there are not.
+  const flags = isScored(row) ? row.flags : row.flags.slice(0, 1);
+  const notes = row.notes.filter((note) => !(note in NOTE_TEXTS));
+  return [...flags.map((flag) => FLAG_TEXTS[flag] ?? flag), ...notes].join(' ');
+}
+
+/**
+ * What was done to a film on its way, in words.
+ * @param {import('./worklist.js').Row} row A row of the worklist.
+ * @returns {string[]} Sentences, maybe none.
+ */
+export function remarksOf(row) {
+  return row.notes.filter((note) => note in NOTE_TEXTS).map((note) => NOTE_TEXTS[note]);
+}
+
+/**
+ * What stands above each row: a heading where a block begins, or nothing.
+ * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
+ * @returns {string[]} One for each row.
+ */
+export function headings(rows) {
+  const above = rows.map(() => '');
+  const unscored = rows.filter((row) => !isScored(row)).length;
+  if (!unscored) return above;
+  above[0] = `Needs a reader: not scored (${unscored})`;
+  if (unscored < rows.length) {
+    above[unscored] = `Most involved first (${rows.length - unscored})`;
+  }
+  return above;
+}
+
+/**
+ * Whether right and left may be written beside a row's picture.
+ * @param {import('./worklist.js').Row} row A row of the worklist.
+ * @returns {boolean} Whether they may.
+ */
+export function sidesAreSure(row) {
+  return !row.flags.some((flag) => UNSURE_SIDES.includes(flag));
 }
 
 /**

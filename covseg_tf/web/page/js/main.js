@@ -153,9 +153,9 @@ function listenForButtons() {
   $('try-samples').addEventListener('click', addSamples);
   $('clear').addEventListener('click', clear);
   $('save-report').addEventListener('click', async () => {
-    const {bundle} = await segmenter;
-    const text = await htmlReport(state.rows, bundle.name, new Date().toLocaleString());
-    save('covseg-report.html', 'text/html', text);
+    const card = await (await fetch('model/MODEL_CARD.md')).text();
+    const report = await htmlReport(state.rows, await segmenter, card);
+    save('covseg-report.html', 'text/html', report);
   });
   $('save-csv').addEventListener('click', () =>
     save('covseg-report.csv', 'text/csv', csvReport(state.rows)));
@@ -171,8 +171,9 @@ async function start() {
   listenForButtons();
   keepOffline(() => !state.rows.length && !state.busy);
   try {
-    const {bundle} = await segmenter;
+    const {bundle, trust} = await segmenter;
     $('model-name').textContent = bundle.name;
+    $('trust').textContent = trust;
   } catch (error) {
     say(`The page cannot start: ${error.message}`);
     return;

@@ -14,12 +14,13 @@ const SHADE = 0.38;
 const AROUND = [[-2, 0], [2, 0], [0, -2], [0, 2], [-1, -1], [-1, 1], [1, -1], [1, 1]];
 
 /**
- * Shrinks a film to what is shown and kept of it: at most 1024 pixels a side.
+ * Shrinks a film to what is shown and kept of it.
  * @param {import('./grey.js').Grey} image The film.
+ * @param {number} longest Its longest side at most, in pixels.
  * @returns {import('./grey.js').Grey} Likewise.
  */
-export function shrinkToShow(image) {
-  const factor = LONGEST / Math.max(image.rows, image.columns);
+export function shrinkToShow(image, longest = LONGEST) {
+  const factor = longest / Math.max(image.rows, image.columns);
   if (factor >= 1) return image;
   const [rows, columns] = [image.rows, image.columns].map((side) =>
     Math.max(1, Math.round(side * factor)));
@@ -27,7 +28,7 @@ export function shrinkToShow(image) {
 }
 
 /**
- * Draws a film and its overlay.
+ * Draws a film and its overlay; a film that is not scored is shown plain.
  * @param {import('./grey.js').Grey} shown From `shrinkToShow`.
  * @param {import('./prediction.js').Prediction} found What was found.
  * @returns {{film: ImageData, paint: ImageData}} Both pictures; `paint` is
@@ -35,24 +36,6 @@ export function shrinkToShow(image) {
  */
 export function drawLayers(shown, found) {
   return {film: greyPicture(shown), paint: paintOf(found, shown.rows, shown.columns)};
-}
-
-/**
- * Draws a film, with or without what was found, as one picture.
- * @param {{film: ImageData, paint: ImageData}} layers From `drawLayers`.
- * @param {boolean} overlaid Whether to show what was found.
- * @returns {OffscreenCanvas} The picture.
- */
-export function flatten({film, paint}, overlaid) {
-  const [canvas, above] = [film, film].map(({width, height}) =>
-    new OffscreenCanvas(width, height));
-  const context = canvas.getContext('2d');
-  context.putImageData(film, 0, 0);
-  if (overlaid) {
-    above.getContext('2d').putImageData(paint, 0, 0);
-    context.drawImage(above, 0, 0);
-  }
-  return canvas;
 }
 
 function greyPicture({rows, columns, data}) {
@@ -66,6 +49,7 @@ function greyPicture({rows, columns, data}) {
 
 function paintOf(found, rows, columns) {
   const picture = new ImageData(columns, rows);
+  if (found.involvement.total === null) return picture;
   const infection = maskToImage(found, found.infection, rows, columns);
   const lung = maskToImage(found, found.lung, rows, columns);
   for (let i = 0; i < infection.length; i++) {

@@ -3,69 +3,67 @@
  * @module
  */
 
-import {extentOf, percent, sentencesOf, zonesOf} from './flags.js';
-import {drawLayers, flatten} from './overlay.js';
-import {numbersOf} from './worklist.js';
+import {headings, noteOf, remarksOf, sidesAreSure} from './flags.js';
+import {drawLayers, shrinkToShow} from './overlay.js';
+import {isScored, numbersOf} from './worklist.js';
 
 const COLUMNS = [
   'file', 'involved_percent', 'involved_percent_right', 'involved_percent_left',
   'extent', 'extent_right', 'extent_left', 'zones', 'rows', 'columns', 'flags',
   'notes', 'error', 'finished',
 ];
-const STYLE = `:root{color-scheme:light dark}
-body{font:16px/1.45 system-ui,sans-serif;max-width:68rem;margin:0 auto;padding:1rem}
-h1{font-size:1.4rem}.notice{border-left:4px solid #c2610c;padding:.25rem .75rem}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #8886}
-.n{text-align:right;white-space:nowrap}.file{overflow-wrap:anywhere}
-.cards{display:grid;gap:1rem;margin-top:1.5rem;
-grid-template-columns:repeat(auto-fill,minmax(18rem,1fr))}
-.card{border:1px solid #8886;border-radius:.5rem;padding:.75rem;break-inside:avoid}
-.card h2{font-size:1rem;margin:0 0 .5rem;overflow-wrap:anywhere}
-.card img{width:100%;display:block;background:#000}
-.card .plain,.card input:checked~.overlay{display:none}
-.card input:checked~.plain{display:block}
-@media print{.card label,.card input{display:none}body{max-width:none}}`;
+// Of the pictures in the saved report, as in that of `covseg triage`.
+const LONGEST = 512;
 
 /**
- * The report as one HTML page without scripts.
+ * The report as one HTML page without scripts, by the template of `covseg triage`.
  * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
- * @param {string} model The model's name.
- * @param {string} when Date and time, in words.
- * @returns {Promise<string>} HTML; whatever comes from a file is escaped.
+ * @param {import('./segmenter.js').Segmenter} segmenter What scored them.
+ * @param {string} card The model's card.
+ * @returns {Promise<Blob>} HTML; whatever comes from a file is escaped.
  */
-export async function htmlReport(rows, model, when) {
-  const scored = rows.filter((row) => numbersOf(row).total !== null).length;
-  const table = rows.map(tableRow).join('\n');
-  const cards = [];
-  // One after the other: a few hundred films at once would fill the memory.
-  for (const [index, row] of rows.entries()) cards.push(await card(row, index));
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>covseg triage: ${rows.length} images</title>
-<style>${STYLE}</style></head><body>
-<h1>Chest X-ray triage</h1>
-<p>${rows.length} images, ${scored} scored with the model <b>${escaped(model)}</b> in
-the browser, ${escaped(when)}, most involved first.</p>
-<p class="notice"><b>Research use only.</b> Not a medical device. Percent of the
-<i>projected</i> lung area, not of lung volume. Every image needs a reader.</p>
-<table><thead><tr><th class="n">#</th><th>Image</th><th class="n">Involved</th>
-<th class="n">Right lung</th><th class="n">Left lung</th><th class="n">Extent</th>
-<th class="n">Zones</th><th>Note</th></tr></thead>
-<tbody>
-${table}
-</tbody></table>
-<div class="cards">
-${cards.join('\n')}
-</div>
-<p>Cyan line: lungs as found. Amber: infection as found. Left and right are the
-patient's. Extent: 0 to 4 for each lung. Zones: thirds of a lung more than 5 % involved,
-of six.</p>
-</body></html>
-`;
+export async function htmlReport(rows, segmenter, card) {
+  const {render} = await import('./report_template.js');
+  const pieces = [];
+  for await (const piece of render(contextOf(rows, segmenter, card))) {
+    pieces.push(piece);
+  }
+  return new Blob(pieces, {type: 'text/html'});
+}
+
+/**
+ * What the template is filled with.
+ * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
+ * @param {object} segmenter With `bundle`, `version` and `trust`.
+ * @param {string} card The model's card.
+ * @returns {object} As `report_context` of `covseg_tf/triage/report/html.py`.
+ */
+export function contextOf(rows, {bundle, version, trust}, card) {
+  const above = headings(rows);
+  const views = rows.map((row, index) => viewOf(row, index + 1, above[index]));
+  const kinds = views.flatMap((view) => view.kinds.split(' '));
+  const tally = {all: rows.length};
+  for (const kind of ['scored', 'flagged', 'unread']) {
+    tally[kind] = kinds.filter((each) => each === kind).length;
+  }
+  const times = rows.map((row) => row.finished).sort();
+  return {
+    model: bundle.name,
+    model_sha256: bundle.files['model.tflite'],
+    model_card: card.replace(/\n$/, '').split('\n'),
+    modality: 'xray',
+    threshold: bundle.threshold,
+    version,
+    place: ' in the browser',
+    started: times[0],
+    finished: times.at(-1).replace('T', ' ').replace('Z', ' UTC'),
+    trust,
+    tally,
+    most_cards: rows.length,
+    left_out: false,
+    rows: views,
+    cards: withPictures(views, rows),
+  };
 }
 
 /**
@@ -86,13 +84,13 @@ export function csvReport(rows) {
  * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
  * @param {object} bundle The model's `bundle.json`.
  * @param {string} version Of covseg.
- * @returns {string} JSON, as `covseg_tf/triage/worklist.schema.json` describes it.
+ * @returns {string} JSON, as `covseg_tf/triage/record/worklist.schema.json` describes it.
  */
 export function jsonReport(rows, bundle, version) {
   const times = rows.map((row) => row.finished).sort();
   const document = {
     format: 'covseg_triage',
-    format_version: 2,
+    format_version: 3,
     model: bundle.name,
     model_sha256: bundle.files['model.tflite'],
     modality: 'xray',
@@ -104,16 +102,6 @@ export function jsonReport(rows, bundle, version) {
     images: rows.map(entryOf),
   };
   return `${JSON.stringify(document, null, 2)}\n`;
-}
-
-/**
- * Escapes text for HTML, attributes included.
- * @param {string} text Any text.
- * @returns {string} The same as HTML shows it.
- */
-export function escaped(text) {
-  const names = {'&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;'};
-  return String(text).replace(/[&<>"']/g, (mark) => names[mark]);
 }
 
 /**
@@ -166,38 +154,54 @@ function cell(value) {
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
-function tableRow(row, index) {
-  const {total, right, left} = numbersOf(row);
-  const name = escaped(row.file);
-  const link = row.shown ? `<a href="#image-${index + 1}">${name}</a>` : name;
-  return `<tr><td class="n">${index + 1}</td><td class="file">${link}</td>
-<td class="n">${percent(total)}</td><td class="n">${percent(right)}</td>
-<td class="n">${percent(left)}</td><td class="n">${extentOf(row)}</td>
-<td class="n">${zonesOf(row)}</td><td>${escaped(sentencesOf(row).join(' '))}</td></tr>`;
+function viewOf(row, number, heading) {
+  const {file} = row;
+  const place = file.replace(/\/+$/, '').lastIndexOf('/');
+  return {
+    ...entryOf(row),
+    number,
+    heading,
+    name: place < 0 ? file : file.replace(/\/+$/, '').slice(place + 1),
+    folder: place < 0 ? '' : file.slice(0, place) || '/',
+    link: `#image-${number}`,
+    kinds: kindsOf(row),
+    note: noteOf(row),
+    remarks: remarksOf(row),
+    has_sides: sidesAreSure(row),
+    shown: file,
+    film: '', paint: '', width: 0, height: 0,
+  };
 }
 
-async function card(row, index) {
-  if (!row.shown) return '';
-  const name = escaped(row.file);
-  const {total, right, left} = numbersOf(row);
-  const layers = drawLayers(row.shown, row.found);
-  const [plain, overlay] = await Promise.all(
-    [false, true].map((overlaid) => dataUrl(flatten(layers, overlaid))));
-  return `<section class="card" id="image-${index + 1}"><h2>${index + 1}. ${name}</h2>
-<input type="checkbox" id="plain-${index + 1}">
-<label for="plain-${index + 1}">Show without overlay</label>
-<img class="overlay" alt="Overlay of ${name}" src="${overlay}">
-<img class="plain" alt="${name}" src="${plain}">
-<p>Involved ${percent(total)} (right ${percent(right)}, left ${percent(left)})</p>
-<p>${escaped(sentencesOf(row).join(' '))}</p></section>`;
+function kindsOf(row) {
+  if (row.error) return 'unread';
+  return [noteOf(row) && 'flagged', isScored(row) && 'scored'].filter(Boolean).join(' ');
 }
 
-async function dataUrl(canvas) {
-  const blob = await canvas.convertToBlob({type: 'image/jpeg', quality: 0.85});
+// One after the other: a few hundred films at once would fill the memory.
+async function* withPictures(views, rows) {
+  for (const [index, view] of views.entries()) {
+    const {shown, found} = rows[index];
+    if (!shown) {
+      yield view;
+      continue;
+    }
+    const layers = drawLayers(shrinkToShow(shown, LONGEST), found);
+    const {width, height} = layers.film;
+    const film = await dataUrl(layers.film, 'image/jpeg');
+    const paint = isScored(rows[index]) ? await dataUrl(layers.paint, 'image/png') : '';
+    yield {...view, film, paint, width, height};
+  }
+}
+
+async function dataUrl(picture, type) {
+  const canvas = new OffscreenCanvas(picture.width, picture.height);
+  canvas.getContext('2d').putImageData(picture, 0, 0);
+  const blob = await canvas.convertToBlob({type, quality: 0.82});
   const bytes = new Uint8Array(await blob.arrayBuffer());
   let text = '';
   for (let i = 0; i < bytes.length; i += 8192) {
     text += String.fromCharCode(...bytes.subarray(i, i + 8192));
   }
-  return `data:image/jpeg;base64,${btoa(text)}`;
+  return `data:${type};base64,${btoa(text)}`;
 }

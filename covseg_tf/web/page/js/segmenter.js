@@ -19,15 +19,17 @@ export class Segmenter {
    * @param {object} bundle The bundle's `bundle.json`.
    * @param {object} model The compiled model.
    * @param {Guard} guard What looks at the pictures first.
-   * @param {string} version Of covseg.
+   * @param {{version: string, trust: string}} facts Of the page.
    */
-  constructor(bundle, model, guard, version) {
+  constructor(bundle, model, guard, {version, trust}) {
     /** @type {object} The bundle's `bundle.json`. */
     this.bundle = bundle;
     /** @type {Guard} What looks at the pictures first. */
     this.guard = guard;
     /** @type {string} Version of covseg. */
     this.version = version;
+    /** @type {string} How far to trust its numbers, in words. */
+    this.trust = trust;
     this.#model = model;
   }
 
@@ -51,13 +53,14 @@ export class Segmenter {
     if ((await sha256(weights)) !== facts.sha256) {
       throw new Error('The guard is damaged: its checksum does not match.');
     }
+    const page = await getJson(`${folder}page.json`);
     const guard = new Guard(weights, facts);
     // Its log goes to the error stream, notices included.
     globalThis.Module = {printErr: (text) => console.debug(text)};
     await loadLiteRt(new URL(RUNTIME, document.baseURI).href);
     const options = {accelerator: 'wasm', cpuOptions: {numThreads: 1}};
     const model = await loadAndCompile(bytes, options);
-    return new Segmenter(bundle, model, guard, facts.version);
+    return new Segmenter(bundle, model, guard, page);
   }
 
   /**

@@ -3,7 +3,8 @@
  * @module
  */
 
-import {percent, sentencesOf} from './flags.js';
+import {headings, extentOf, sentencesOf} from './flags.js';
+import {percent} from './template.js';
 import {numbersOf} from './worklist.js';
 
 const $ = (id) => document.getElementById(id);
@@ -16,8 +17,11 @@ const $ = (id) => document.getElementById(id);
  */
 export function drawTable(rows, chosen, onChoose) {
   const focused = document.activeElement?.dataset?.key;
-  $('rows').replaceChildren(...rows.map((row, index) =>
-    tableRow(row, index, row === chosen, onChoose)));
+  const above = headings(rows);
+  $('rows').replaceChildren(...rows.flatMap((row, index) => {
+    const line = tableRow(row, index, row === chosen, onChoose);
+    return above[index] ? [headingRow(above[index]), line] : [line];
+  }));
   // Rows are made anew: a keyboard's place in them must not be lost.
   if (focused) $('rows').querySelector(`[data-key="${focused}"]`)?.focus();
 }
@@ -31,8 +35,17 @@ function tableRow(row, index, isChosen, onChoose) {
   line.className = isChosen ? 'chosen' : '';
   const {total, right, left} = numbersOf(row);
   line.append(number(index + 1), nameCell(row, isChosen, onChoose));
-  line.append(totalCell(total));
+  line.append(number(extentOf(row)), totalCell(total));
   line.append(number(percent(right), 'aside'), number(percent(left), 'aside'));
+  return line;
+}
+
+function headingRow(text) {
+  const line = document.createElement('tr');
+  const cell = document.createElement('th');
+  [cell.textContent, cell.colSpan, cell.scope] = [text, 6, 'col'];
+  line.className = 'group';
+  line.append(cell);
   return line;
 }
 

@@ -3,8 +3,9 @@
  * @module
  */
 
-import {extentOf, percent, sentencesOf, UNSURE_SIDES, zonesOf} from './flags.js';
+import {extentOf, sentencesOf, sidesAreSure, zonesOf} from './flags.js';
 import {drawLayers} from './overlay.js';
+import {percent} from './template.js';
 import {numbersOf} from './worklist.js';
 
 const $ = (id) => document.getElementById(id);
@@ -52,9 +53,9 @@ export class Viewer {
     }));
   }
 
-  #draw({shown, file, found}) {
-    const isUnsure = found.flags.some((flag) => UNSURE_SIDES.includes(flag));
-    document.querySelectorAll('.side').forEach((mark) => (mark.hidden = isUnsure));
+  #draw(row) {
+    const {shown, file, found} = row;
+    $('sides').hidden = !sidesAreSure(row);
     for (const [name, picture] of Object.entries(drawLayers(shown, found))) {
       const canvas = $(name);
       [canvas.width, canvas.height] = [picture.width, picture.height];
@@ -62,7 +63,7 @@ export class Viewer {
     }
     const {total, right, left} = found.involvement;
     const numbers = total === null ? 'not scored' :
-      `${percent(total)} of the lungs involved` +
+      `extent ${extentOf(row)}, ${percent(total)} of the lungs involved` +
       (right === null ? '' : `, right ${percent(right)}, left ${percent(left)}`);
     $('film').setAttribute('aria-label', `Film ${file}: ${numbers}.`);
     this.#applyStrength();

@@ -1,5 +1,5 @@
 /**
- * A DICOM radiograph's numbers to grey levels, as `read_dicom_xray` does.
+ * A DICOM radiograph's numbers to grey levels, as `covseg_tf/imaging/dicom/grey.py` does.
  * @module
  */
 

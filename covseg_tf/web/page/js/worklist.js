@@ -53,12 +53,22 @@ export function numbersOf(row) {
 }
 
 /**
- * Sorts: most involved first, then those without a number, then the unread.
+ * Whether a row has a number; what has none is shown without paint.
+ * @param {Row} row Any row.
+ * @returns {boolean} Whether it has.
+ */
+export function isScored(row) {
+  return numbersOf(row).total !== null;
+}
+
+/**
+ * Sorts: first what needs a reader because it was not scored, of that the unread
+ * last, then the most involved.
  * @param {Row[]} rows Rows in any order.
  * @returns {Row[]} A sorted copy.
  */
 export function byUrgency(rows) {
-  const rank = (row) => (row.error ? 2 : numbersOf(row).total === null ? 1 : 0);
+  const rank = (row) => (isScored(row) ? 2 : row.error ? 1 : 0);
   return [...rows].sort((a, b) =>
     rank(a) - rank(b) ||
     (numbersOf(b).total ?? 0) - (numbersOf(a).total ?? 0) ||

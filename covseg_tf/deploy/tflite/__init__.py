@@ -1,0 +1,22 @@
+"""TFLite files: made by TensorFlow, quantized by ai-edge-quantizer, read."""
+
+from covseg_tf.deploy.tflite.ai_edge import quantize_with_ai_edge
+from covseg_tf.deploy.tflite.contents import operator_names, read_schema
+from covseg_tf.deploy.tflite.export import (
+    INTERFACES,
+    QUANTIZATIONS,
+    convert_network,
+    export_tflite,
+)
+from covseg_tf.deploy.tflite.layers import layer_tensors
+
+__all__ = [
+    "INTERFACES",
+    "QUANTIZATIONS",
+    "convert_network",
+    "export_tflite",
+    "layer_tensors",
+    "operator_names",
+    "quantize_with_ai_edge",
+    "read_schema",
+]

@@ -1,0 +1,40 @@
+"""What is in this file: readers of films and volumes, whatever their format."""
+
+from covseg_tf.imaging.contrast import to_grey, window_hounsfield
+from covseg_tf.imaging.dicom.header import dicom_errors, read_spacing
+from covseg_tf.imaging.film import Film, Volume
+from covseg_tf.imaging.nifti import (
+    read_nifti_header,
+    read_nifti_volume,
+    read_voxels,
+    size_and_spacing,
+    turn_volume,
+)
+from covseg_tf.imaging.picture import read_image
+from covseg_tf.imaging.png_jpeg import ImageTooLarge, check_image
+from covseg_tf.imaging.read_film import read_film
+from covseg_tf.imaging.regular_file import read_file
+from covseg_tf.imaging.sources.find_sources import bytes_sources, find_sources
+from covseg_tf.imaging.sources.source import Source
+
+__all__ = [
+    "Film",
+    "ImageTooLarge",
+    "Source",
+    "Volume",
+    "bytes_sources",
+    "check_image",
+    "dicom_errors",
+    "find_sources",
+    "read_file",
+    "read_film",
+    "read_image",
+    "read_nifti_header",
+    "read_nifti_volume",
+    "read_spacing",
+    "read_voxels",
+    "size_and_spacing",
+    "to_grey",
+    "turn_volume",
+    "window_hounsfield",
+]

@@ -1,0 +1,1 @@
+"""Undoes what viewers, scanners and slides do to a film."""

@@ -1,0 +1,1 @@
+"""DICOM files: header, pixels, films and CT series."""

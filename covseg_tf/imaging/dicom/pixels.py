@@ -1,0 +1,164 @@
+"""One frame of a DICOM file, decoded once it is known to fit its header."""
+
+import struct
+
+import cv2
+import numpy as np
+
+from covseg_tf.imaging.decode import JPEG_END, check_jpeg, decode
+from covseg_tf.imaging.dicom.header import number_of
+from covseg_tf.imaging.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.png_jpeg import check_size, walk_jpeg
+
+_RLE = "1.2.840.10008.1.2.5"
+_BASELINE = "1.2.840.10008.1.2.4.50"
+_JPEG = {
+    *(_BASELINE, "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57"),
+    *("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"),
+}
+_JPEG_2000 = {
+    *("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
+    *(f"1.2.840.10008.1.2.4.20{n}" for n in (1, 2, 3)),
+}
+_SIZE_2000 = b"\xff\x4f\xff\x51"
+
+
+def frame_count(dataset) -> int:
+    """Returns the number of frames, 1 where the header is silent.
+
+    Raises:
+        ValueError: If it is below 1 or above 1,000.
+    """
+    count = number_of(dataset, "NumberOfFrames", 1)
+    if not 1 <= count <= MAX_FRAMES:
+        raise ValueError(f"states {count} frames; 1 to {MAX_FRAMES} are read.")
+    return count
+
+
+def check_pixels(dataset) -> tuple[int, int]:
+    """Returns `(rows, columns)` if a frame may be decoded.
+
+    Raises:
+        ValueError: If it holds no pixels, or frames too large.
+    """
+    if "PixelData" not in dataset:
+        raise ValueError("holds no pixels.")
+    rows, columns = (number_of(dataset, name) for name in ("Rows", "Columns"))
+    check_size(rows, columns, MAX_PIXELS)
+    samples = number_of(dataset, "SamplesPerPixel", 1)
+    size = rows * columns * samples * number_of(dataset, "BitsAllocated", 8) // 8
+    if samples not in (1, 3) or not 0 < size <= MAX_DECODED:
+        raise ValueError(f"states {samples} channels and {size} bytes a frame.")
+    frame_count(dataset)
+    return rows, columns
+
+
+def read_frame(dataset, index: int = 0) -> np.ndarray:
+    """Decodes one frame.
+
+    Returns:
+        Array `(rows, columns)` of stored values, or uint8 or uint16
+        `(rows, columns, 3)`, RGB.
+
+    Raises:
+        ValueError: If it cannot be decoded, or nothing that is installed can.
+    """
+    size = check_pixels(dataset)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        raise ValueError(f"its pixels are packed in an unknown way ({syntax}).")
+    plugin = ""
+    if syntax.is_compressed and not syntax.is_deflated:
+        plugin = _choose_plugin(syntax)
+        code = _check_code(dataset, str(syntax), index, size)
+        if syntax == _BASELINE:
+            return _decode_baseline(code, size)
+    from pydicom.pixels import pixel_array
+
+    frame = pixel_array(dataset, index=index, decoding_plugin=plugin)
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        from pydicom.pixels import apply_color_lut
+
+        frame = apply_color_lut(frame, dataset)
+    if frame.shape[:2] != size or frame.ndim not in (2, 3):
+        raise ValueError(f"its pixels cannot be decoded (shape {frame.shape}).")
+    return frame
+
+
+def _choose_plugin(syntax):
+    """Name of pydicom's plug-in that is to decode, empty where OpenCV does.
+
+    GDCM comes last, and never for JPEG 2000: there a damaged file makes it abort
+    the whole process.
+    """
+    if syntax == _BASELINE:
+        return ""
+    from pydicom.pixels import get_decoder
+
+    try:
+        plugins = get_decoder(syntax).available_plugins
+    except NotImplementedError:
+        raise ValueError(f"its pixels are packed as {syntax.name}.") from None
+    may = [name for name in plugins if name != "gdcm"]
+    if "gdcm" in plugins and str(syntax) not in _JPEG_2000:
+        may.append("gdcm")
+    if may:
+        return may[0]
+    package = "pylibjpeg-libjpeg" if str(syntax) in _JPEG else "pylibjpeg-openjpeg"
+    raise ValueError(
+        f"its pixels are packed as {syntax.name}; reading them needs a plug-in: "
+        f"pip install pylibjpeg {package}"
+        + (" or python-gdcm." if str(syntax) in _JPEG else ".")
+    )
+
+
+def _check_code(dataset, syntax, index, size):
+    """Bytes of a packed frame whose own header agrees with the file's."""
+    from pydicom.encaps import get_frame
+
+    count = frame_count(dataset)
+    code = get_frame(dataset.PixelData, index, number_of_frames=count)
+    stated = size
+    if syntax in _JPEG:
+        walk = walk_jpeg(code, MAX_PIXELS)
+        stated = walk.rows, walk.columns
+    elif syntax in _JPEG_2000:
+        place = code.find(_SIZE_2000, 0, 4096)
+        if place < 0 or place + 24 > len(code):
+            raise ValueError("its pixels cannot be decoded (no JPEG 2000 header).")
+        right, bottom, left, top = struct.unpack_from(">IIII", code, place + 8)
+        stated = bottom - top, right - left
+    elif syntax == _RLE:
+        _check_rle(code, size[0] * size[1])
+    if stated != size:
+        raise ValueError(
+            f"its header states {size[0]} x {size[1]} pixels, its packed pixels "
+            f"{stated[0]} x {stated[1]}."
+        )
+    return code
+
+
+def _check_rle(code, pixels):
+    """Refuses run lengths that unpack to more than the frame."""
+    if len(code) < 64:
+        raise ValueError("its pixels cannot be decoded (cut short).")
+    count, *starts = struct.unpack_from("<16L", code)
+    if not 1 <= count <= 15:
+        raise ValueError(f"its pixels cannot be decoded ({count} RLE segments).")
+    ends = [*starts[1:count], len(code)]
+    for place, end in zip(starts[:count], ends, strict=True):
+        size = 0
+        while place < min(end, len(code)):
+            step = code[place]
+            size += step + 1 if step < 128 else 257 - step if step > 128 else 0
+            place += step + 2 if step < 128 else 2 if step > 128 else 1
+            if size > pixels + 256:
+                raise ValueError("its pixels unpack to more than its frame.")
+
+
+def _decode_baseline(code, size):
+    code = code if check_jpeg(code) else code + JPEG_END
+    image = decode(code, 0, cv2.IMREAD_UNCHANGED)
+    if image.shape[:2] != size:
+        raise ValueError("its pixels cannot be decoded; the JPEG frame is damaged.")
+    return image if image.ndim == 2 else image[..., ::-1]

@@ -1,0 +1,252 @@
+"""CT volumes from NIfTI files of any origin."""
+
+import contextlib
+import math
+import threading
+import warnings
+import zlib
+
+import numpy as np
+
+from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH, window_hounsfield
+from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.limits import MAX_VOLUME
+
+# A volume with nothing below this has no air in it, hence no Hounsfield units.
+AIR = -200.0
+_GZIP = b"\x1f\x8b"
+_LONGEST_HEADER = 544
+# Header extensions lie between the header and the voxels.
+_MOST_OFFSET = 16 << 20
+_MOST_TRAILING = 1 << 16
+_LOCK = threading.Lock()
+_SECOND = b"n+2\0"
+
+
+def is_nifti(head: bytes) -> bool:
+    """Tells a NIfTI file, packed by gzip or not."""
+    if head.startswith(_GZIP):
+        try:
+            head = zlib.decompressobj(31).decompress(head, _LONGEST_HEADER)
+        except zlib.error:
+            return False
+    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (
+        b"n+2\0",
+        b"ni2\0",
+    )
+
+
+def read_nifti_volume(
+    data: bytes, level: float = LUNG_LEVEL, width: float = LUNG_WIDTH
+) -> Volume:
+    """Reads a CT volume through a window, turned as it is looked at.
+
+    A volume without a value below -200 has no air in it, hence no Hounsfield
+    units; it is taken as it is if it holds 0 to 255 (the Radiopaedia half of
+    COVID-19-CT-Seg does), and refused otherwise.
+
+    Args:
+        data: The file, packed by gzip or not.
+        level: As in `window_hounsfield`.
+        width: Likewise.
+
+    Raises:
+        ValueError: If nibabel is not installed, or the volume is damaged, too
+            large, of more than three dimensions, or holds NaN or infinity.
+    """
+    image = open_nifti(data)
+    with _nibabel_errors():
+        stored = image.dataobj.get_unscaled()
+    slope, offset = float(image.dataobj.slope), float(image.dataobj.inter)
+    values = turn_volume(stored, image.header)
+    grey, notes = _grey(values, slope, offset, (level, width))
+    spacing = size_and_spacing(image.header)[1]
+    usable = all(math.isfinite(s) and s > 0 for s in spacing)
+    return Volume(grey, spacing if usable else None, notes)
+
+
+def open_nifti(data: bytes):
+    """Returns a nibabel image whose bytes are all there, its voxels not yet decoded.
+
+    nibabel allocates what a header states and inflates a file without end, so both
+    are bounded here first.
+
+    Raises:
+        ValueError: If nibabel is not installed, or the volume is damaged, too
+            large, or of more than three dimensions.
+    """
+    size = _size_of(read_nifti_header(data))
+    data = _inflate(data, size, to_end=True) if data.startswith(_GZIP) else data
+    if len(data) < size:
+        raise ValueError("the NIfTI file is cut short.")
+    with _nibabel_errors() as nibabel:
+        kind = nibabel.Nifti2Image if data[4:8] == _SECOND else nibabel.Nifti1Image
+        return kind.from_bytes(data[:size])
+
+
+def read_voxels(data: bytes) -> np.ndarray:
+    """Returns the scaled values `(x, y, z)` of a volume, as they are stored.
+
+    Args:
+        data: The file, packed by gzip or not.
+
+    Raises:
+        ValueError: As `open_nifti`.
+    """
+    image = open_nifti(data)
+    with _nibabel_errors():
+        return np.asanyarray(image.dataobj).reshape(image.shape[:3])
+
+
+def read_nifti_header(head: bytes):
+    """Returns the nibabel header of a volume.
+
+    Args:
+        head: Its first 4096 bytes or more, packed by gzip or not.
+
+    Raises:
+        ValueError: If nibabel is not installed, or there is no header of a volume.
+    """
+    head = _inflate(head, _LONGEST_HEADER) if head.startswith(_GZIP) else head
+    if b"ni1\0" in head[344:348] or b"ni2\0" in head[4:8]:
+        raise ValueError("a NIfTI header without voxels; save it as one .nii file.")
+    with _nibabel_errors() as nibabel:
+        second = head[4:8] == _SECOND
+        kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
+        header = kind(head[: kind.sizeof_hdr])
+        shape = header.get_data_shape()
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
+        raise ValueError(f"expected a volume (x, y, z). Received shape: {shape}")
+    return header
+
+
+def turn_volume(values: np.ndarray, header) -> np.ndarray:
+    """Turns voxels as they are looked at.
+
+    Args:
+        values: Array `(x, y, z)`, the axes in any order and direction.
+        header: The nibabel header that says how they lie.
+
+    Returns:
+        A view `(slices, rows, columns)`: slices from the feet to the head, rows
+        from front to back, columns from the patient's right to the left.
+
+    Raises:
+        ValueError: If the header does not say how the volume lies.
+    """
+    from nibabel.orientations import apply_orientation
+
+    values = apply_orientation(values.reshape(values.shape[:3]), _orientation(header))
+    # Now x grows to the patient's right, y to the front, z to the head.
+    return values[::-1, ::-1].T
+
+
+def size_and_spacing(
+    header,
+) -> tuple[tuple[int, int, int], tuple[float, float, float]]:
+    """Returns both as `(slices, rows, columns)` of the turned volume, in mm.
+
+    Args:
+        header: As in `turn_volume`.
+
+    Raises:
+        ValueError: If the header does not say how the volume lies.
+    """
+    z, y, x = np.argsort(_orientation(header)[:, 0])[::-1].tolist()
+    shape, zooms = header.get_data_shape(), list(map(float, header.get_zooms()))
+    return (shape[z], shape[y], shape[x]), (zooms[z], zooms[y], zooms[x])
+
+
+def _orientation(header):
+    from nibabel.orientations import io_orientation
+
+    with _nibabel_errors():
+        affine = np.asarray(header.get_best_affine(), np.float64)
+        if np.isfinite(affine).all():
+            orientation = io_orientation(affine)
+            if not np.isnan(orientation).any():
+                return orientation
+    raise ValueError("its header does not say how the volume lies.")
+
+
+@contextlib.contextmanager
+def _nibabel_errors():
+    """Gives nibabel, silent: its loggers, which tell of mended headers, are shared."""
+    try:
+        import nibabel
+    except ImportError:
+        raise ValueError(
+            "reading NIfTI needs nibabel: pip install 'covseg-tf[medical]'"
+        ) from None
+    logger = nibabel.imageglobals.logger
+    with _LOCK, warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        before, logger.disabled = logger.disabled, True
+        try:
+            yield nibabel
+        except MemoryError:
+            raise
+        except Exception as error:  # nibabel raises what NumPy raises
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"cannot be read as NIfTI ({reason}).") from None
+        finally:
+            logger.disabled = before
+
+
+def _grey(values, slope, offset, window):
+    def scaled():  # plane by plane: a float copy of a large CT takes gigabytes
+        return (plane.astype(np.float32) * slope + offset for plane in values)
+
+    with np.errstate(all="ignore"):
+        ends = [(plane.min(), plane.max()) for plane in scaled()]
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    if not np.isfinite(ends).all():
+        raise ValueError("holds NaN or infinity; replace them.")
+    if low < AIR:
+        return np.stack([window_hounsfield(p, *window) for p in scaled()]), ()
+    if low >= 0 and high <= 255:
+        return np.stack([np.rint(p).astype(np.uint8) for p in scaled()]), (
+            "grey_volume",
+        )
+    raise ValueError(
+        f"holds {low:g} to {high:g}. Expected a CT in HU, with air below {AIR:g}, or "
+        "grey levels 0 to 255; mend the slope and intercept of its header."
+    )
+
+
+def _size_of(header):
+    """Bytes of the file up to its last voxel."""
+    with _nibabel_errors():
+        kind, start = header.get_data_dtype(), int(header["vox_offset"])
+    if kind.kind not in "iuf" or kind.itemsize > 8:
+        raise ValueError(f"voxels of type {kind} are not read.")
+    if not 0 <= start <= _MOST_OFFSET:
+        raise ValueError("the NIfTI file is damaged (where its voxels begin).")
+    size = math.prod(map(int, header.get_data_shape())) * kind.itemsize
+    if size > MAX_VOLUME:
+        raise ValueError(f"holds {size} bytes of voxels; at most {MAX_VOLUME}.")
+    return start + size
+
+
+def _inflate(data, size, to_end=False):
+    """At most `size` bytes of a gzip file of one or several members.
+
+    With `to_end` the last member's checksum, too, must be there and right,
+    unless more than 64 KB follow what is asked for.
+    """
+    parts, have, member = [], 0, None
+    try:
+        while data.startswith(_GZIP) and have < size:
+            member = zlib.decompressobj(31)
+            parts.append(member.decompress(data, size - have))
+            have += len(parts[-1])
+            if not member.eof:
+                break
+            data = member.unused_data
+        if to_end and member is not None and not member.eof:
+            member.decompress(member.unconsumed_tail, _MOST_TRAILING)
+            if not member.eof and not member.unconsumed_tail:
+                raise ValueError("the NIfTI file is cut short.")
+    except zlib.error as error:
+        raise ValueError(f"the gzip file is damaged ({error}).") from None
+    return b"".join(parts)

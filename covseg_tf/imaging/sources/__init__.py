@@ -1,0 +1,1 @@
+"""Files, folders, archives and standard input, as what there is to score."""

@@ -1,0 +1,1 @@
+"""TensorFlow Serving's gRPC API: the server, and the client's side."""

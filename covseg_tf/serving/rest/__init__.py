@@ -1,0 +1,1 @@
+"""TensorFlow Serving's REST API: the application, and the client's side."""
