@@ -32,7 +32,7 @@ HEAD = """\
 What the bundles do on films that none of them was trained on, source by source; they
 are run as `covseg triage` runs them, guard included. Written by
 `python -m benchmarks.hospitals page` from one CSV row per film in
-[hospitals/](https://github.com/covseg/covseg_tf/tree/main/docs/results/hospitals),
+`docs/results/hospitals/`,
 which `python -m benchmarks.hospitals score --data DIR` makes. Intervals: 95 %, 2,000
 bootstrap samples of films. A film that the guard does not score is left out of a
 figure and counted in its own column. Research use only.
