@@ -7,7 +7,7 @@ import json
 import pathlib
 import textwrap
 
-from covseg_tf.deploy.draft import whole_folder
+from covseg_tf.deploy.whole_file import whole_folder
 from covseg_tf.edge.bundle import (
     CARD,
     FORMAT,

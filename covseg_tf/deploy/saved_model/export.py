@@ -5,10 +5,10 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from covseg_tf.deploy.draft import whole_folder
 from covseg_tf.deploy.flows import FLOWS, two_flows
 from covseg_tf.deploy.saved_model.graph_preprocessing import decode_images, encode_maps
 from covseg_tf.deploy.saved_model.warm_up import write_warm_up
+from covseg_tf.deploy.whole_file import whole_folder
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 
 # Rounding of a client's own division may leave the range by a hair.
