@@ -207,7 +207,7 @@ def run(options):
     films = read_films(options.data)
     stages = STAGES
     if options.quick:
-        stages, films = QUICK_STAGES, films[::60]
+        stages, films = QUICK_STAGES, films[:: max(1, len(films) // 60)]
     set_up(options)
     segmenter = Segmenter("xray")
     films = draw_pseudo_lungs(

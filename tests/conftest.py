@@ -26,6 +26,7 @@ LONGEST = (
     "test_recipes_ct",
     "test_multi_worker",
     "test_recipe_ablation",
+    "test_recipe_xray",
     "test_citizenship",
     "test_notebooks",
     "test_quantization_aware",

@@ -36,7 +36,7 @@ def photograph_augmentation(
         np.linspace(0, 1, columns, dtype=np.float32),
         np.linspace(0, 1, rows, dtype=np.float32),
     )
-    picture = image.astype(np.float32)
+    picture: np.ndarray = image.astype(np.float32)
     if rng.random() < 0.4:
         picture *= _moire(x * columns, y * rows, rng)
     wall = float(rng.choice((20, 200)))
@@ -61,7 +61,7 @@ def photograph_augmentation(
         np.clip(picture, 0, 255).astype(np.uint8),
         [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 95))],
     )[1]
-    return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), masks
+    return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)), masks
 
 
 def _moire(x, y, rng):

@@ -1,9 +1,10 @@
 """How far numbers agree with what readers gave: correlation, error, detection."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Estimate(NamedTuple):
@@ -22,29 +23,29 @@ class Estimate(NamedTuple):
     images: int
 
 
-def pearson(given: Sequence[float], wanted: Sequence[float]) -> float:
+def pearson(given: ArrayLike, wanted: ArrayLike) -> float:
     """Returns the linear correlation, in `[-1, 1]`; NaN where one is constant."""
-    given, wanted = _pair(given, wanted)
-    if given.std() == 0 or wanted.std() == 0:
+    first, second = _pair(given, wanted)
+    if first.std() == 0 or second.std() == 0:
         return float("nan")
-    return float(np.corrcoef(given, wanted)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])
 
 
-def spearman(given: Sequence[float], wanted: Sequence[float]) -> float:
+def spearman(given: ArrayLike, wanted: ArrayLike) -> float:
     """Returns the correlation of the ranks, in `[-1, 1]`; equals share a rank."""
     return pearson(*map(_ranks, _pair(given, wanted)))
 
 
-def mean_error(given: Sequence[float], wanted: Sequence[float]) -> float:
+def mean_error(given: ArrayLike, wanted: ArrayLike) -> float:
     """Returns the mean absolute difference."""
-    given, wanted = _pair(given, wanted)
-    return float(np.abs(given - wanted).mean())
+    first, second = _pair(given, wanted)
+    return float(np.abs(first - second).mean())
 
 
 def bootstrap(
     figure: Callable[[np.ndarray, np.ndarray], float],
-    given: Sequence[float],
-    wanted: Sequence[float],
+    given: ArrayLike,
+    wanted: ArrayLike,
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -71,7 +72,7 @@ def bootstrap(
     >>> bootstrap(mean_error, [1, 2, 3, 4], [1, 2, 3, 6]).value
     0.5
     """
-    given, wanted = _pair(given, wanted)
+    first, second = _pair(given, wanted)
     if not 0 < confidence < 1 or resamples < 1:
         raise ValueError(
             "`confidence` must be in (0, 1) and `resamples` at least 1. Received: "
@@ -80,14 +81,14 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(resamples):
-        drawn = rng.integers(len(given), size=len(given))
+        drawn = rng.integers(len(first), size=len(first))
         with np.errstate(all="ignore"):
-            values.append(_or_nan(figure, given[drawn], wanted[drawn]))
+            values.append(_or_nan(figure, first[drawn], second[drawn]))
     tail = (1 - confidence) / 2
     known = np.array(values)[~np.isnan(values)]
     low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
-    value = _or_nan(figure, given, wanted)
-    return Estimate(float(value), float(low), float(high), len(given))
+    value = _or_nan(figure, first, second)
+    return Estimate(float(value), float(low), float(high), len(first))
 
 
 def _or_nan(figure, given, wanted):
