@@ -48,14 +48,16 @@ def photograph_augmentation(
 
     angle = rng.uniform(0, 2 * np.pi)
     slope = rng.uniform(0, 0.4)
-    picture *= 1 + slope * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))
+    picture = picture * (
+        1 + slope * ((x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle))
+    )
     if rng.random() < 0.3:
         centre, width = rng.uniform(0.1, 0.9, 2), rng.uniform(0.04, 0.12, 2)
         spot = ((x - centre[0]) / width[0]) ** 2 + ((y - centre[1]) / width[1]) ** 2
-        picture += rng.uniform(40, 140) * np.exp(-spot)
+        picture = picture + rng.uniform(40, 140) * np.exp(-spot)
     picture = picture * rng.uniform(0.7, 1.15) + rng.uniform(-10, 30)  # exposure
     picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.1) * rows / 256)
-    picture += rng.normal(0, rng.uniform(1, 5), picture.shape)
+    picture = picture + rng.normal(0, rng.uniform(1, 5), picture.shape)
     coded = cv2.imencode(
         ".jpg",
         np.clip(picture, 0, 255).astype(np.uint8),
