@@ -140,7 +140,7 @@ class Distiller(keras.Model):
             loss_weights: As in `DualFlowSegmenter.compile`.
             **kwargs: Passed to `keras.Model.compile`.
         """
-        if self.student.has_side_outputs and loss is not None:
+        if self.student.side_outputs and loss is not None:
             loss, loss_weights = self.student.expand_losses(loss, loss_weights)
         super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
 
