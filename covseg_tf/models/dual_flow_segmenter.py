@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from covseg_tf.losses.masks import read_masks
+from covseg_tf.models.checks import check_arrays, check_images
 from covseg_tf.models.decoder import Flows, decode
 from covseg_tf.models.edge_encoder import EdgeEncoder
+from covseg_tf.models.flow_metrics import by_flow, directions
 from covseg_tf.models.preset import build_preset, preset_arguments
 from covseg_tf.models.pyramid import decoder_widths, pyramid_of, stride_of
 from covseg_tf.models.side_outputs import (
@@ -152,20 +155,57 @@ class DualFlowSegmenter(keras.Model):
         self.side_outputs = side_outputs
         self.total_stride = stride_of(image, pyramid, 0)
 
-    def call(self, inputs, training=None, mask=None):
-        for size in getattr(inputs, "shape", (None,) * 4)[1:3]:
-            if size is not None and size % self.total_stride:
-                below = size // self.total_stride * self.total_stride
-                raise ValueError(
-                    f"Height and width must be multiples of {self.total_stride}; "
-                    f"the next valid sizes to {size} are "
-                    f"{max(below, self.total_stride)} and "
-                    f"{below + self.total_stride}. Resize or pad the images. "
-                    f"Received shape: {tuple(inputs.shape)}"
-                )
-        return super().call(inputs, training=training, mask=mask)
+    def __call__(self, inputs, *args, **kwargs):
+        # Here and not in `call`, whose errors Keras and TensorFlow wrap in their own.
+        check_images(self, inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`; images and masks are looked at before.
+
+        Args:
+            x: Images, or a dataset of images and masks.
+            y: Dict of masks by flow: `(batch, height, width, 1)` or without the
+                last axis; bool, integers 0 and 1 or 0 and 255, or floats in
+                `[0, 1]`. Other keys are left out. A network of one flow takes the
+                masks alone.
+            *args: As of `keras.Model.fit`.
+            **kwargs: As of `keras.Model.fit`.
+
+        Raises:
+            ValueError: If images or masks cannot be meant so, or there is a
+                `class_weight`.
+        """
+        check_arrays(self, x, y)
+        if isinstance(kwargs.get("validation_data"), tuple):
+            check_arrays(self, *kwargs["validation_data"][:2])
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "`class_weight` is for classifiers. Weigh a flow by "
+                "compile(loss_weights={'infection': 2.0}), images by `sample_weight`, "
+                "findings by make_dataset(finding_weights=...)."
+            )
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; images and masks as of `fit`."""
+        check_arrays(self, x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`; images are looked at before."""
+        check_arrays(self, x)
+        return super().predict(x, *args, **kwargs)
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        **kwargs,
+    ):
         """As `keras.Model.compile`; side outputs follow their flow.
 
         Args:
@@ -175,6 +215,9 @@ class DualFlowSegmenter(keras.Model):
             loss_weights: Dict from output to weight, or `None` for ones. A
                 side output that is not named has 0.1 times its flow's, the
                 presence 0.5 times.
+            metrics: Dict from output to metrics; or a list, which each flow gets a
+                copy of.
+            weighted_metrics: Likewise.
             **kwargs: Passed to `keras.Model.compile`.
 
         Raises:
@@ -183,7 +226,18 @@ class DualFlowSegmenter(keras.Model):
         """
         if self.side_outputs and loss is not None:
             loss, loss_weights = self.expand_losses(loss, loss_weights)
-        super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+        super().compile(
+            optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=by_flow(self.output_names, metrics),
+            weighted_metrics=by_flow(self.output_names, weighted_metrics),
+            **kwargs,
+        )
+
+    @property
+    def metrics(self):
+        return [*super().metrics, *directions(getattr(self, "_compile_metrics", None))]
 
     def expand_losses(self, loss, loss_weights=None) -> tuple[dict, dict]:
         """Returns losses and weights of every output, side outputs included.
@@ -206,37 +260,62 @@ class DualFlowSegmenter(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         return super().compute_loss(
-            x, self.per_output(y), y_pred, self.per_output(sample_weight), training
+            x, self.masks_of(y), y_pred, self.per_output(sample_weight), training
         )
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(
-            x, self.per_output(y), y_pred, self.per_output(sample_weight)
+            x, self.masks_of(y), y_pred, self.per_output(sample_weight)
         )
+
+    def masks_of(self, values):
+        """Returns masks by every output, as losses and metrics want them.
+
+        Args:
+            values: As `y` of `fit`; lists are returned as they came.
+
+        Raises:
+            ValueError: If there are no masks for the infection flow, or masks alone
+                where there are two flows.
+        """
+        flows = [name for name in self.output_names if not is_side_output(name)]
+        if hasattr(values, "shape"):
+            if len(flows) > 1:
+                raise ValueError(
+                    f"This network gives the maps {flows}; masks are a dict with these "
+                    f"keys. Received one array of the shape {tuple(values.shape)}"
+                )
+            values = {flows[0]: values}
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: None if mask is None else read_masks(mask)
+            for name, mask in self.per_output(values).items()
+        }
 
     def per_output(self, values):
         """Returns masks or weights of the flows by every output.
 
-        A side output takes its flow's value; lung masks are left out where the
-        network gives no lung map.
+        A side output takes its flow's value; what belongs to no output, such as lung
+        masks where the network gives no lung map, is left out.
 
         Args:
             values: Dict by flow; anything else is returned as it came.
 
         Raises:
-            ValueError: If there is no value for the infection flow.
+            ValueError: If there is no value for any output.
         """
         if not isinstance(values, dict):
             return values
-        if not self.lung_supervision:
-            # So that one dataset of both masks trains every row of the ablation.
-            if "infection" not in values:
-                raise ValueError(
-                    "This network gives an infection map; masks and weights need "
-                    f"the key 'infection'. Received the keys: {sorted(values)}"
-                )
-            values = {k: v for k, v in values.items() if flow_of(k) != "lung"}
-        return spread(self.output_names, values) if self.side_outputs else values
+        kept = spread(self.output_names, values)
+        if all(value is None for value in kept.values()):
+            raise ValueError(
+                f"This network gives the maps {self.output_names}; masks and weights "
+                f"need such keys. Received the keys: {sorted(values)}"
+            )
+        if self.side_outputs:
+            return kept
+        return {name: value for name, value in kept.items() if value is not None}
 
     def inference_model(self) -> keras.Model:
         """Returns the same network without side heads, sharing its weights.

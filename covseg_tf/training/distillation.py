@@ -147,7 +147,7 @@ class Distiller(keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(
             x,
-            self.student.per_output(y),
+            self.student.masks_of(y),
             y_pred,
             self.student.per_output(sample_weight),
         )
@@ -157,7 +157,7 @@ class Distiller(keras.Model):
     ):
         hard = super().compute_loss(
             x,
-            self.student.per_output(y),
+            self.student.masks_of(y),
             y_pred,
             self.student.per_output(sample_weight),
             training,
