@@ -21,9 +21,9 @@ def check_images(model: keras.Model, images) -> None:
     shape, wanted = tuple(shape), model.inputs[0].shape
     if len(shape) != 4 or shape[-1] not in (None, wanted[-1]):
         raise ValueError(
-            f"Images must have the shape (batch, height, width, {wanted[-1]}). Received "
-            f"shape: {shape}. A grey image gets its axis by images[..., None]; colour becomes "
-            "grey by images.mean(axis=-1, keepdims=True)."
+            "Images must have the shape (batch, height, width, "
+            f"{wanted[-1]}). Received shape: {shape}. A grey image gets its axis by "
+            "images[..., None]; colour becomes grey by images.mean(-1, keepdims=True)."
         )
     for size, fixed in zip(shape[1:3], wanted[1:3], strict=True):
         if size is not None and (
