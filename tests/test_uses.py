@@ -141,7 +141,7 @@ def test_keras_own_layer_test(separable):
 
 def test_a_step_of_one_image_and_one_with_a_scaled_loss():
     model = small()
-    optimizer = keras.optimizers.LossScaleOptimizer("sgd")
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
     model.compile(optimizer, CombinedSegmentationLoss())
     one = {flow: masks[:1] for flow, masks in MASKS.items()}
     before = ops.convert_to_numpy(model.trainable_variables[0])

@@ -235,6 +235,13 @@ class DualFlowSegmenter(keras.Model):
             **kwargs,
         )
 
+    def export(self, filepath, *args, **kwargs):
+        """As `keras.Model.export`, also of a network that was only loaded."""
+        # Keras refuses to export what was never called.
+        sizes = (size or self.total_stride for size in self.inputs[0].shape[1:3])
+        self(keras.ops.zeros((1, *sizes, self.inputs[0].shape[-1])))
+        return super().export(filepath, *args, **kwargs)
+
     @property
     def metrics(self):
         return [*super().metrics, *directions(getattr(self, "_compile_metrics", None))]
