@@ -125,14 +125,16 @@ def test_keras_own_layer_test(separable):
     testing.TestCase().run_layer_test(
         RegionFusionAttention,
         init_kwargs={"dilation_rates": (1, 2), "separable": separable},
-        input_shape=[(2, 8, 8, 3), (2, 8, 8, 4)],
+        input_shape={
+            "inputs_shape": (2, 8, 8, 3),
+            "infection_features_shape": (2, 8, 8, 4),
+        },
         expected_output_shape=(2, 8, 8, 4),
         expected_num_trainable_weights=weights,
         expected_num_non_trainable_weights=4,
         expected_num_seed_generators=0,
         expected_num_losses=0,
         supports_masking=False,
-        run_mixed_precision_check=False,  # of keys that a list of inputs lacks
     )
 
 
@@ -161,6 +163,7 @@ def test_rematerialization_gives_the_same_maps():
         np.testing.assert_allclose(ops.convert_to_numpy(value), want, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`:UserWarning")
 def test_quantize_int8_of_keras():
     model = small()
     before = {k: ops.convert_to_numpy(v) for k, v in model(IMAGES).items()}

@@ -153,7 +153,8 @@ class RegionFusionAttention(keras.layers.Layer):
         }
 
     def _make_gate(self, activation, name):
-        return _GateConv2D(
+        on_torch = keras.backend.backend() == "torch"
+        return (_TorchGate if on_torch else keras.layers.Conv2D)(
             1,
             3,
             padding="same",
@@ -305,10 +306,8 @@ class RegionFusionAttention(keras.layers.Layer):
         return config
 
 
-class _GateConv2D(keras.layers.Conv2D):
+class _TorchGate(keras.layers.Conv2D):
     def convolution_op(self, inputs, kernel):
-        if keras.backend.backend() != "torch":
-            return super().convolution_op(inputs, kernel)
         # PyTorch (2.13) has no gradient of a kernel with one output for one image:
         # "slow_conv2d: grad_weight must be contiguous". With two outputs it has.
         twice = ops.concatenate([kernel, kernel], axis=-1)
