@@ -108,6 +108,21 @@ def test_shipped_weights_are_those_of_the_bundle(preset):
         assert (painted != (other > 0.5)).mean() < 0.03
 
 
+def test_the_table_of_weights_is_that_of_the_presets():
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:]]
+        for line in (DOCS / "network.md").read_text("utf-8").splitlines()
+        if " MB | " in line
+    ]
+    assert sorted(row[0].strip("`") for row in rows) == preset_names(with_weights=True)
+    for name, parameters, macs, size, *_ in rows:
+        model = DualFlowSegmenter.from_preset(name.strip("`"))
+        assert parameters == f"{model.count_params():,}"
+        stored = (FOLDER / f"{model.name}.weights.h5").stat().st_size
+        assert size == f"{stored / 1e6:.2f} MB"
+        assert macs.endswith(" M")
+
+
 def test_weights_of_a_preset_are_half_precision_and_exact(tmp_path):
     model = DualFlowSegmenter.from_preset("xray_nano", (64, 64, 1), load_weights=True)
     path = tmp_path / "again.weights.h5"

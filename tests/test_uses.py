@@ -49,7 +49,7 @@ def with_keywords():
                 yield pytest.param(thing, id=name)
 
 
-@pytest.mark.parametrize("thing", with_keywords())
+@pytest.mark.parametrize("thing", list(with_keywords()))
 def test_unknown_keywords_are_refused(thing):
     needed = {"student": small, "teacher": small}
     parameters = inspect.signature(thing).parameters
