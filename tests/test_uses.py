@@ -172,6 +172,16 @@ def test_quantize_int8_of_keras():
         np.testing.assert_allclose(ops.convert_to_numpy(value), before[flow], atol=0.1)
 
 
+def test_a_frozen_encoder_stays_frozen():
+    encoder = EdgeEncoder((16, 16, 1), 4, (4, 4), (0, 0))
+    encoder.trainable = False
+    model = DualFlowSegmenter(encoder)
+    free = {id(weight) for weight in model.trainable_weights}
+    assert free
+    assert not free & {id(weight) for weight in encoder.weights}
+    assert not DualFlowSegmenter(encoder, trainable=False).trainable_weights
+
+
 def test_clone_has_the_same_form_and_its_own_weights():
     model = small(side_outputs=("presence",))
     clone = keras.models.clone_model(model)

@@ -142,7 +142,9 @@ class DualFlowSegmenter(keras.Model):
         maps = decode(image, pyramid, widths, flows, side_outputs, global_context)
         if not lung_supervision:
             maps = {k: v for k, v in maps.items() if flow_of(k) != "lung"}
-        super().__init__(inputs=image, outputs=maps, name=name, trainable=trainable)
+        # `True` would set every layer free, those of a frozen encoder too.
+        freeze = None if trainable else False
+        super().__init__(inputs=image, outputs=maps, name=name, trainable=freeze)
 
         # === Config ===
         self.encoder = encoder
@@ -316,9 +318,10 @@ class DualFlowSegmenter(keras.Model):
             return values
         kept = spread(self.output_names, values)
         if all(value is None for value in kept.values()):
+            flows = sorted({flow_of(name) for name in self.output_names})
             raise ValueError(
-                f"This network gives the maps {self.output_names}; masks and weights "
-                f"need such keys. Received the keys: {sorted(values)}"
+                f"This network gives the maps {flows}; masks and weights need the key "
+                f"{' or '.join(map(repr, flows))}. Received the keys: {sorted(values)}"
             )
         if self.side_outputs:
             return kept
@@ -409,5 +412,5 @@ def _without_old_names(config):
     ]
     if config.pop("as_released", False):
         released = preset_arguments("co_era_net_as_released")["attention_options"]
-        config["attention_options"] = released | (config["attention_options"] or {})
+        config["attention_options"] = released | (config.get("attention_options") or {})
     return {"side_outputs": sides, **config}
