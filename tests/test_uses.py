@@ -126,8 +126,8 @@ def test_keras_own_layer_test(separable):
         RegionFusionAttention,
         init_kwargs={"dilation_rates": (1, 2), "separable": separable},
         input_shape={
-            "inputs_shape": (2, 8, 8, 3),
-            "infection_features_shape": (2, 8, 8, 4),
+            "inputs": (2, 8, 8, 3),
+            "infection_features": (2, 8, 8, 4),
         },
         expected_output_shape=(2, 8, 8, 4),
         expected_num_trainable_weights=weights,
