@@ -42,7 +42,7 @@ from covseg_tf.data import (
 from covseg_tf.deploy import keras_predictor
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import evaluate_with_curve, summarize_rows, write_rows
-from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, preset_arguments
 from covseg_tf.options import command, option
 from covseg_tf.training import TrainingOptions, set_up, train_segmenter
 
@@ -52,11 +52,12 @@ ROWS = {
     "region_fusion_attention": {},
     "no_attention": {"attention": "none"},
 }
+_RELEASED = preset_arguments("co_era_net_as_released")
 # What was tried to help Region Fusion Attention; not part of the table.
 VARIANTS = {
     "rfa_residual": {"attention_options": {"residual": True}},
     "rfa_open": {"attention_options": {"gate_bias": 2.0}},
-    "rfa_released": {"as_released": True},
+    "rfa_released": {"attention_options": _RELEASED["attention_options"]},
     # At 128x128 the lung flow learns alone; at 256x256 it steers.
     "rfa_warm_up": (ROWS["lung_region"], ROWS["region_fusion_attention"]),
 }

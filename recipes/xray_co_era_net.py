@@ -43,7 +43,7 @@ class Options(TrainingOptions):
 def build(options):
     if options.quick:
         encoder = EdgeEncoder((64, 64, 1), 8, (8, 16, 24), depths=(1, 0, 0))
-        return DualFlowSegmenter(encoder, (16, 8), deep_supervision=True)
+        return DualFlowSegmenter(encoder, (16, 8), side_outputs=("scales",))
     weights = None if options.encoder_weights == "none" else options.encoder_weights
     return DualFlowSegmenter.from_preset("co_era_net", encoder_weights=weights)
 

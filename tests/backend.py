@@ -1,4 +1,4 @@
-"""What the tests need of the backend, TensorFlow or JAX."""
+"""What the tests need of the backend: TensorFlow, JAX or PyTorch."""
 
 import keras
 import numpy as np
@@ -10,6 +10,10 @@ def gradient(function, value):
         import jax
 
         return np.asarray(jax.grad(function)(keras.ops.convert_to_tensor(value)))
+    if keras.backend.backend() == "torch":
+        x = keras.ops.convert_to_tensor(value).requires_grad_(True)
+        function(x).backward()
+        return x.grad.numpy()
     import tensorflow as tf
 
     x = tf.Variable(value)
@@ -38,6 +42,10 @@ def weight_gradients(model, function, inputs):
             return function(outputs)
 
         gradients = jax.grad(loss)([v.value for v in variables])
+    elif keras.backend.backend() == "torch":
+        model.zero_grad()
+        function(model(inputs, training=True)).backward()
+        gradients = [v.value.grad for v in variables]
     else:
         import tensorflow as tf
 

@@ -55,10 +55,8 @@ NETWORKS = [
             "attention_options": {"residual": True},
             "lung_supervision": False,
             "separable": True,
-            "deep_supervision": True,
-            "as_released": True,
+            "side_outputs": ("scales", "presence"),
             "global_context": True,
-            "presence_gate": True,
         },
     ),
 ]

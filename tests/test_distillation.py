@@ -126,7 +126,7 @@ def test_the_student_approaches_a_teacher_that_stays():
 def test_what_is_saved_is_the_student(tmp_path):
     x, masks = batch()
     student = network(0)
-    distiller = Distiller(student, network(1, deep_supervision=True))
+    distiller = Distiller(student, network(1, side_outputs=("scales",)))
     compile_segmenter(distiller, 1e-3)
     data = tf.data.Dataset.from_tensor_slices((x, masks)).batch(2)
     best = fit_segmenter(
@@ -141,7 +141,7 @@ def test_what_is_saved_is_the_student(tmp_path):
     np.testing.assert_array_equal(flat(student), flat(again))
     # What a resumed training starts from: the optimizer's state as well.
     distiller.save_weights(tmp_path / "all.weights.h5")
-    other = Distiller(network(2), network(3, deep_supervision=True))
+    other = Distiller(network(2), network(3, side_outputs=("scales",)))
     compile_segmenter(other, 1e-3)
     other.optimizer.build(other.trainable_variables)
     other.load_weights(tmp_path / "all.weights.h5")
@@ -160,7 +160,10 @@ def test_what_is_saved_is_the_student(tmp_path):
 def test_side_outputs_of_a_student_learn_from_the_masks_alone():
     """Half the student's own loss, side outputs in it, and half the teacher's maps."""
     x, masks = batch()
-    student, teacher = network(0, presence_gate=True, attention="none"), network(1)
+    student, teacher = (
+        network(0, side_outputs=("presence",), attention="none"),
+        network(1),
+    )
     compile_segmenter(student, 1e-3)
     own = student.evaluate(x, masks, verbose=0, return_dict=True)["loss"]
     maps, taught = student(x), teacher(x)

@@ -86,7 +86,7 @@ def test_integer_files_are_levels_of_256(tiny_bundle, tmp_path):
 
 
 def test_side_outputs_are_left_and_the_baseline_has_no_lung(tmp_path):
-    tiny(deep_supervision=True, lung_supervision=False).save(tmp_path / "side.keras")
+    tiny(side_outputs=("scales",), lung_supervision=False).save(tmp_path / "side.keras")
     predictor = load_predictor(tmp_path / "side.keras")
     assert predictor.flows == ("infection",)
     assert set(predictor(np.zeros((64, 64), np.uint8))) == {"infection"}

@@ -40,7 +40,7 @@ OUTSIDE = {
     "layers": {"keras"},
     "losses": {"keras"},
     "metrics": {"keras"},
-    "models": {"keras"},
+    "models": {"keras", "h5py"},
     "imaging": {"numpy", "cv2", "nibabel", "pydicom"},
     "data": {"keras", "keras_cv", "tensorflow", "numpy", "cv2", "nibabel"},
     "evaluation": {"numpy", "cv2"},

@@ -90,7 +90,7 @@ def test_lung_flow_without_supervision_only_steers():
 
 
 def test_side_outputs():
-    model = small(deep_supervision=True)
+    model = small(side_outputs=("scales",))
     assert set(model.output_names) == {
         "lung",
         "infection",
@@ -101,7 +101,7 @@ def test_side_outputs():
 
 def test_deep_supervision_trains_on_the_same_loss_and_masks():
     """Plain compile and fit; each side output weighs 0.1 and moves."""
-    model = small(deep_supervision=True)
+    model = small(side_outputs=("scales",))
     model.compile("sgd", loss=CombinedSegmentationLoss(), metrics={"lung": ["mae"]})
     mask = (image(1) > 0.5).astype("float32")
     masks = {"lung": mask, "infection": 1 - mask}
@@ -123,7 +123,7 @@ def test_deep_supervision_trains_on_the_same_loss_and_masks():
 
 def test_the_presence_gate_learns_whether_there_is_a_lesion():
     """Side output of weight 0.5, whose target is 1 where a mask is not empty."""
-    model = small(presence_gate=True)
+    model = small(side_outputs=("presence",))
     model.compile("sgd", loss=CombinedSegmentationLoss())
     mask = np.zeros((2, 32, 32, 1), "float32")
     mask[1, 3, 4] = 1
@@ -141,7 +141,7 @@ def test_the_presence_gate_learns_whether_there_is_a_lesion():
 @pytest.mark.parametrize(("absence", "taken"), [(-3.0, 0.0), (0.5, 3.0)])
 def test_the_gate_takes_six_logits_per_logit_of_absence(absence, taken):
     """And nothing where infection is likely; the lung map stays."""
-    model = small(presence_gate=True)
+    model = small(side_outputs=("presence",))
     head = model.get_layer("presence_absence")
 
     def maps(value):
@@ -163,7 +163,7 @@ def test_the_gate_takes_six_logits_per_logit_of_absence(absence, taken):
 
 
 def test_deep_supervision_keeps_weights_that_are_given():
-    model = small(deep_supervision=True)
+    model = small(side_outputs=("scales",))
     mask = (image(1) > 0.5).astype("float32")
     model.compile(
         loss={"lung": "mse", "infection": "mae", "infection_side_1": "mse"},
@@ -186,7 +186,7 @@ def test_deep_supervision_keeps_weights_that_are_given():
 
 
 def test_deep_supervision_of_one_flow_only_and_refusals():
-    model = small(deep_supervision=True)
+    model = small(side_outputs=("scales",))
     model.compile("sgd", loss={"infection": "mse"})
     mask = (image(1) > 0.5).astype("float32")
     masks = {"lung": mask, "infection": mask}
@@ -207,7 +207,7 @@ def test_deep_supervision_of_one_flow_only_and_refusals():
 
 
 def test_inference_model_drops_side_heads_and_shares_weights():
-    model = small(deep_supervision=True)
+    model = small(side_outputs=("scales",))
     inference = model.inference_model()
     assert set(inference.output_names) == {"lung", "infection"}
     for flow, maps in inference(image()).items():
@@ -262,12 +262,10 @@ def test_errors(build, text):
         build()
 
 
-@pytest.mark.parametrize("deep_supervision", [False, True])
-def test_a_network_without_lung_output_takes_both_masks(deep_supervision):
+@pytest.mark.parametrize("side_outputs", [(), ("scales",)])
+def test_a_network_without_lung_output_takes_both_masks(side_outputs):
     """One dataset for every row: the lung mask is left out, nothing else is."""
-    model = small(
-        attention="self", lung_supervision=False, deep_supervision=deep_supervision
-    )
+    model = small(attention="self", lung_supervision=False, side_outputs=side_outputs)
     model.compile("sgd", loss=CombinedSegmentationLoss())
     masks = {"infection": np.round(image(1))}
     alone = model.evaluate(image(), masks, verbose=0, return_dict=True)

@@ -22,7 +22,8 @@ SPEC = PreprocessingSpec(64, 64)
 def network(gate=True):
     keras.utils.set_random_seed(3)
     encoder = EdgeEncoder((64, 64, 1), 4, (4, 6), (0, 0))
-    model = DualFlowSegmenter(encoder, attention="none", presence_gate=gate)
+    side_outputs = ("presence",) if gate else ()
+    model = DualFlowSegmenter(encoder, attention="none", side_outputs=side_outputs)
     if gate:
         # An answer that differs between images and lies about the gate's edge.
         head = model.get_layer("presence_absence")
@@ -79,9 +80,9 @@ def test_a_wider_gate_leaves_no_more_images_empty(phantom_data):
 
 def test_what_has_no_gate_is_refused(phantom_data):
     samples = read_covid_qu_ex(phantom_data, "Val")
-    with pytest.raises(ValueError, match="build it with presence_gate=True"):
+    with pytest.raises(ValueError, match=r"build it with side_outputs=\('presence',\)"):
         shift_presence(network(gate=False), 1.0)
-    with pytest.raises(ValueError, match="build it with presence_gate=True"):
+    with pytest.raises(ValueError, match=r"build it with side_outputs=\('presence',\)"):
         presence_operating_points(
             gated_logits(network(gate=False), SPEC), samples, SPEC, [0]
         )

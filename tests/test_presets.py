@@ -1,13 +1,23 @@
 """The named networks, and the diagram that is drawn from them."""
 
 import importlib.util
+import inspect
 import pathlib
 
+import cv2
+import numpy as np
 import pytest
 
-from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.edge import PreprocessingSpec, Segmenter, draw_phantom
+from covseg_tf.models import (
+    DualFlowSegmenter,
+    EdgeEncoder,
+    preset_names,
+    save_preset_weights,
+)
 
-DOCS = pathlib.Path(__file__).resolve().parents[1] / "docs"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+DOCS, FOLDER = ROOT / "docs", ROOT / "covseg_tf/models/presets"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +48,7 @@ def test_co_era_net_has_the_published_size(co_era_net):
 
 def test_as_released_by_hand(co_era_net):
     """One branch fewer in each attention: 9 C^2 weights and 4 C of its norm."""
-    released = DualFlowSegmenter.from_preset("co_era_net", as_released=True)
+    released = DualFlowSegmenter.from_preset("co_era_net_as_released")
     fewer = sum(2 * (9 * c * c + 4 * c) for c in (384, 192, 96))
     assert decoder_parameters(released) == decoder_parameters(co_era_net) - fewer
     layer = released.get_layer("rfa_d1")
@@ -71,6 +81,83 @@ def test_presets_take_other_arguments_and_refuse_unknown_names():
         DualFlowSegmenter.from_preset("unet")
     with pytest.raises(ValueError, match="leave `encoder_weights` out"):
         DualFlowSegmenter.from_preset("xray", encoder_weights="imagenet")
+    with pytest.raises(TypeError, match="'nonsense'"):
+        DualFlowSegmenter.from_preset("xray", nonsense=3)
+    with pytest.raises(ValueError, match="goes neither with `load_weights`"):
+        DualFlowSegmenter.from_preset("xray_nano", (64, 64, 1), "imagenet", True)
+
+
+def test_a_network_is_described_by_at_most_eight_arguments():
+    names = set(inspect.signature(DualFlowSegmenter).parameters)
+    assert len(names - {"name", "trainable"}) <= 8
+
+
+@pytest.mark.parametrize("preset", preset_names(with_weights=True))
+def test_shipped_weights_are_those_of_the_bundle(preset):
+    """Float and integers paint the same pixels of a drawn film, but for 3 %."""
+    model = DualFlowSegmenter.from_preset(preset, load_weights=True)
+    film, spec = draw_phantom(3, 0.6).image, PreprocessingSpec(256, 256)
+    pixels = spec.apply(film)[None, :, :, None] * np.float32(spec.scale)
+    maps, prediction = model.predict(pixels, verbose=0), Segmenter(preset).predict(film)
+    for flow in ("lung", "infection"):
+        other = cv2.resize(
+            getattr(prediction, flow), (256, 256), interpolation=cv2.INTER_AREA
+        )
+        painted = maps[flow][0, :, :, 0] > 0.5
+        assert painted.mean() > 0.1 or flow == "infection"
+        assert (painted != (other > 0.5)).mean() < 0.03
+
+
+def test_the_table_of_weights_is_that_of_the_presets():
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:]]
+        for line in (DOCS / "network.md").read_text("utf-8").splitlines()
+        if " MB | " in line
+    ]
+    assert sorted(row[0].strip("`") for row in rows) == preset_names(with_weights=True)
+    for name, parameters, macs, size, *_ in rows:
+        model = DualFlowSegmenter.from_preset(name.strip("`"))
+        assert parameters == f"{model.count_params():,}"
+        stored = (FOLDER / f"{model.name}.weights.h5").stat().st_size
+        assert size == f"{stored / 1e6:.2f} MB"
+        assert macs.endswith(" M")
+
+
+def test_weights_of_a_preset_are_half_precision_and_exact(tmp_path):
+    model = DualFlowSegmenter.from_preset("xray_nano", (64, 64, 1), load_weights=True)
+    path = tmp_path / "again.weights.h5"
+    save_preset_weights(model, path)
+    shipped = FOLDER / "xray_nano.weights.h5"
+    assert path.stat().st_size == shipped.stat().st_size < 2.5 * model.count_params()
+    again = DualFlowSegmenter.from_preset("xray_nano", (64, 64, 1))
+    again.load_weights(path)
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    model.get_layer("lung_logits").bias.assign([1e6])
+    with pytest.raises(ValueError, match="does not fit half precision"):
+        save_preset_weights(model, path)
+    with pytest.raises(ValueError, match="must end in .weights.h5"):
+        save_preset_weights(model, tmp_path / "a.keras")
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"\['xray', 'xray_nano', 'xray_small'\]"):
+        DualFlowSegmenter.from_preset("no_attention", load_weights=True)
+    with pytest.raises(ValueError, match="do not go with `load_weights`"):
+        DualFlowSegmenter.from_preset("xray", load_weights=True, separable=False)
+
+
+def test_files_of_version_0_1_still_load():
+    """Arguments that were renamed since, as the config of such a file has them."""
+    encoder = EdgeEncoder((32, 32, 1), 4, (4, 6, 8), (0, 0, 0))
+    config = DualFlowSegmenter(encoder).get_config()
+    for name in ("side_outputs", "attention_options"):
+        del config[name]
+    config |= {"deep_supervision": True, "presence_gate": True, "as_released": True}
+    model = DualFlowSegmenter.from_config(config | {"attention_options": None})
+    assert model.side_outputs == ("scales", "presence")
+    assert model.get_layer("rfa_d1").share_equal_rates
+    assert model.get_layer("rfa_d1").dilation_rates == (1, 5, 5)
 
 
 def test_the_diagram_is_that_of_the_code():
@@ -96,7 +183,7 @@ def test_the_diagram_is_that_of_the_code():
 def test_the_edge_family(preset, blocks, total):
     model = DualFlowSegmenter.from_preset(preset)
     assert model.encoder.blocks == blocks
-    assert model.presence_gate == preset.startswith("xray")
+    assert ("presence" in model.side_outputs) == preset.startswith("xray")
     assert model.inference_model().count_params() < total
     # No product of two maps: what integer devices do not all round alike.
     kinds = {type(layer).__name__ for layer in model.inference_model().layers}

@@ -166,7 +166,7 @@ def test_run_command_says_bad_input_in_one_line(capsys, monkeypatch):
 
 def test_weights_move_between_networks_that_share_layers(tmp_path):
     encoder = EdgeEncoder((32, 32, 1), 4, (4, 6), (0, 0))
-    gated = DualFlowSegmenter(encoder, attention="none", presence_gate=True)
+    gated = DualFlowSegmenter(encoder, attention="none", side_outputs=("presence",))
     gated.save(tmp_path / "gated.keras")
     plain = DualFlowSegmenter(
         EdgeEncoder((64, 64, 1), 4, (4, 6), (0, 0)), attention="none"

@@ -20,16 +20,22 @@ from covseg_tf.deploy.optimization.twin import (
     tf_keras_twin,
     twin_difference,
 )
-from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, pyramid_encoder
+from covseg_tf.models import (
+    DualFlowSegmenter,
+    EdgeEncoder,
+    preset_arguments,
+    pyramid_encoder,
+)
 
+RELEASED = preset_arguments("co_era_net_as_released")
 NETWORKS = {
     "region_fusion": {"separable": True},
     "self": {"attention": "self"},
     "self_separable": {"attention": "self", "separable": True},
     "none": {"attention": "none"},
     "residual": {"attention_options": {"residual": True, "gate_bias": 2.0}},
-    "as_released": {"as_released": True},
-    "deep": {"deep_supervision": True, "separable": True},
+    "as_released": {"attention_options": RELEASED["attention_options"]},
+    "deep": {"side_outputs": ("scales",), "separable": True},
     "infection_only": {"lung_supervision": False},
 }
 
@@ -67,7 +73,7 @@ def test_twin_is_the_same_network(name):
 
 
 def test_inference_model_drops_the_side_outputs():
-    model = shake(network(deep_supervision=True))
+    model = shake(network(side_outputs=("scales",)))
     twin = tf_keras_twin(model.inference_model())
     assert set(twin.model.output) == {"lung", "infection"}
     assert not any("side" in layer.name for layer in twin.model.layers)

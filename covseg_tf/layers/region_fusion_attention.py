@@ -1,11 +1,13 @@
 """The attention by which the lung flow steers the infection flow."""
 
+import numbers
 from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 _GATES = ("sigmoid", "linear")
+_INPUTS = ("lung_features", "infection_features")
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
@@ -49,12 +51,17 @@ class RegionFusionAttention(keras.layers.Layer):
             Not the poster's. Defaults to `False`.
         gate_bias: Float, first value of the bias of both gates; 2 opens them
             to 0.88 at the start. Defaults to 0, half open.
+        kernel_initializer: Of every convolution's kernel, as Keras layers take
+            it. Defaults to `"glorot_uniform"`.
+        kernel_regularizer: Likewise. Defaults to `None`.
         **kwargs: Passed to `keras.layers.Layer`.
 
     Call arguments:
         inputs: List `[lung_features, infection_features]` of shapes
             `(batch, height, width, lung_channels)` and
-            `(batch, height, width, channels)`. channels_last only.
+            `(batch, height, width, channels)`, or a dict of these two names.
+            channels_last only.
+        infection_features: The second of them, where `inputs` is the first.
         training: Whether batch normalization uses batch statistics.
 
     Returns:
@@ -80,51 +87,43 @@ class RegionFusionAttention(keras.layers.Layer):
         share_equal_rates: bool = False,
         residual: bool = False,
         gate_bias: float = 0.0,
+        kernel_initializer="glorot_uniform",
+        kernel_regularizer=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         rates = tuple(dilation_rates)
-        if not rates or any(not isinstance(r, int) or r < 1 for r in rates):
+        if not rates or any(
+            not isinstance(r, numbers.Integral) or r < 1 for r in rates
+        ):
             raise ValueError(
                 "`dilation_rates` must be a non-empty sequence of positive "
                 f"integers, for example (1, 3, 5). Received: {dilation_rates!r}"
             )
         if gate not in _GATES:
             raise ValueError(f"`gate` must be one of {_GATES}. Received: gate={gate!r}")
-        self.dilation_rates = rates
+        self.dilation_rates = tuple(int(rate) for rate in rates)
         self.gate = gate
         self.separable = bool(separable)
         self.share_equal_rates = bool(share_equal_rates)
         self.residual = bool(residual)
         self.gate_bias = float(gate_bias)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
-        self.lung_gate = keras.layers.Conv2D(
-            1,
-            3,
-            padding="same",
-            data_format="channels_last",
-            activation="sigmoid",
-            bias_initializer=keras.initializers.Constant(self.gate_bias),
-            dtype=self.dtype_policy,
-            name="lung_gate",
-        )
-        self.infection_gate = keras.layers.Conv2D(
-            1,
-            3,
-            padding="same",
-            data_format="channels_last",
-            activation=gate,
-            bias_initializer=keras.initializers.Constant(self.gate_bias),
-            dtype=self.dtype_policy,
-            name="infection_gate",
-        )
+        self.lung_gate = self._make_gate("sigmoid", "lung_gate")
+        self.infection_gate = self._make_gate(gate, "infection_gate")
         self.concatenate = keras.layers.Concatenate(
             dtype=self.dtype_policy, name="concatenate"
         )
         self.branches: list[keras.layers.Layer] = []
 
-    def build(self, input_shape):
-        lung_shape, infection_shape = self._check_shapes(input_shape)
+    def build(self, inputs_shape, infection_features_shape=None):
+        if self.built:  # a second set of weights would leave the first behind
+            return
+        lung_shape, infection_shape = self._check_shapes(
+            inputs_shape, infection_features_shape
+        )
         channels = infection_shape[-1]
         self.lung_gate.build(lung_shape)
         self.branches = []
@@ -143,8 +142,29 @@ class RegionFusionAttention(keras.layers.Layer):
                 setattr(self, layer.name, layer)
             self.branches.append([layer.name for layer in branch])
         width = channels * len(self.dilation_rates)
+        self.concatenate.build([tuple(infection_shape)] * len(self.dilation_rates))
         self.infection_gate.build((*infection_shape[:-1], width))
         self.built = True
+
+    def _kernel(self, part="kernel"):
+        return {
+            f"{part}_initializer": _another(self.kernel_initializer),
+            f"{part}_regularizer": self.kernel_regularizer,
+        }
+
+    def _make_gate(self, activation, name):
+        on_torch = keras.backend.backend() == "torch"
+        return (_TorchGate if on_torch else keras.layers.Conv2D)(
+            1,
+            3,
+            padding="same",
+            data_format="channels_last",
+            activation=activation,
+            bias_initializer=keras.initializers.Constant(self.gate_bias),
+            dtype=self.dtype_policy,
+            name=name,
+            **self._kernel(),
+        )
 
     def _make_branch(self, channels: int, rate: int, index: int) -> list:
         def named(part):
@@ -161,6 +181,7 @@ class RegionFusionAttention(keras.layers.Layer):
                     use_bias=False,
                     dtype=policy,
                     name=named("depthwise"),
+                    **self._kernel("depthwise"),
                 ),
                 keras.layers.Conv2D(
                     channels,
@@ -169,6 +190,7 @@ class RegionFusionAttention(keras.layers.Layer):
                     use_bias=False,
                     dtype=policy,
                     name=named("pointwise"),
+                    **self._kernel(),
                 ),
             ]
         else:
@@ -182,6 +204,7 @@ class RegionFusionAttention(keras.layers.Layer):
                     use_bias=False,
                     dtype=policy,
                     name=named("conv"),
+                    **self._kernel(),
                 )
             ]
         return [
@@ -216,19 +239,24 @@ class RegionFusionAttention(keras.layers.Layer):
         x = outputs[0] if len(outputs) == 1 else self.concatenate(outputs)
         return self.infection_gate(x)
 
-    def call(self, inputs, training=None):
-        lung_features, infection_features = inputs
+    def call(self, inputs, infection_features=None, training=None):
+        # Integers too become what the convolutions compute in.
+        lung_features, infection_features = (
+            ops.convert_to_tensor(x, self.compute_dtype)
+            for x in _pair(inputs, infection_features)
+        )
         gate = self.infection_attention(
             lung_features, infection_features, training=training
         )
         attended = ops.multiply(gate, infection_features)
         return ops.add(infection_features, attended) if self.residual else attended
 
-    def compute_output_shape(self, input_shape):
-        return tuple(self._check_shapes(input_shape)[1])
+    def compute_output_shape(self, inputs_shape, infection_features_shape=None):
+        return tuple(self._check_shapes(inputs_shape, infection_features_shape)[1])
 
-    def _check_shapes(self, input_shape):
-        shapes = list(input_shape) if isinstance(input_shape, (list, tuple)) else []
+    def _check_shapes(self, inputs_shape, infection_features_shape=None):
+        shapes = _pair(inputs_shape, infection_features_shape)
+        shapes = list(shapes) if isinstance(shapes, (list, tuple)) else []
         if len(shapes) != 2 or not all(
             isinstance(s, (list, tuple)) and len(s) == 4 for s in shapes
         ):
@@ -236,7 +264,8 @@ class RegionFusionAttention(keras.layers.Layer):
                 f"{type(self).__name__} must be called on a list "
                 "[lung_features, infection_features] of two 4-D tensors "
                 "(batch, height, width, channels). "
-                f"Received input shapes: {input_shape}"
+                f"Received input shapes: {inputs_shape}"
+                + (f", {infection_features_shape}" if infection_features_shape else "")
             )
         lung, infection = shapes
         for axis, name in ((1, "height"), (2, "width")):
@@ -266,6 +295,34 @@ class RegionFusionAttention(keras.layers.Layer):
                 "share_equal_rates": self.share_equal_rates,
                 "residual": self.residual,
                 "gate_bias": self.gate_bias,
+                "kernel_initializer": keras.initializers.serialize(
+                    self.kernel_initializer
+                ),
+                "kernel_regularizer": keras.regularizers.serialize(
+                    self.kernel_regularizer
+                ),
             }
         )
         return config
+
+
+class _TorchGate(keras.layers.Conv2D):
+    def convolution_op(self, inputs, kernel):
+        # PyTorch (2.13) has no gradient of a kernel with one output for one image:
+        # "slow_conv2d: grad_weight must be contiguous". With two outputs it has.
+        twice = ops.concatenate([kernel, kernel], axis=-1)
+        return super().convolution_op(inputs, twice)[..., :1]
+
+
+def _pair(inputs, infection_features):
+    """The two inputs, or their shapes, in the order of the paper."""
+    if infection_features is not None:
+        return inputs, infection_features
+    if isinstance(inputs, dict) and set(inputs) == set(_INPUTS):
+        return tuple(inputs[name] for name in _INPUTS)
+    return inputs
+
+
+def _another(initializer):
+    # A random initializer that is used twice gives the same numbers twice.
+    return initializer.clone() if hasattr(initializer, "clone") else initializer

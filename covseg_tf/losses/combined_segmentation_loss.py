@@ -3,10 +3,11 @@
 import keras
 
 from covseg_tf.losses.functional import combined_segmentation_loss
+from covseg_tf.losses.per_image_loss import PerImageLoss
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
-class CombinedSegmentationLoss(keras.losses.Loss):
+class CombinedSegmentationLoss(PerImageLoss):
     """Loss of one flow: `BCE + (1 - SSIM) + (1 - softIoU)` on probabilities.
 
     Use one instance per output; see `combined_segmentation_loss` for the terms
@@ -48,7 +49,7 @@ class CombinedSegmentationLoss(keras.losses.Loss):
         name: str = "combined_segmentation_loss",
         **kwargs,
     ):
-        super().__init__(reduction=reduction, name=name, **kwargs)
+        super().__init__(name=name, reduction=reduction, **kwargs)
         weights = (bce_weight, ssim_weight, iou_weight)
         if min(weights) < 0 or not any(weights):
             raise ValueError(

@@ -1,13 +1,13 @@
 """Per-image loss functions on probability maps.
 
-Every function takes `y_true` (mask, values in `[0, 1]`) and `y_pred`
+Every function takes `y_true` (mask, as `read_masks` takes it) and `y_pred`
 (probabilities, not logits) of shape `(batch, height, width, 1)` and returns one
 value per image, shape `(batch,)`, in float32.
 """
 
-import math
-
 from keras import ops
+
+from covseg_tf.losses.masks import read_masks
 
 _K1, _K2 = 0.01, 0.03
 
@@ -35,7 +35,7 @@ def soft_iou_loss(y_true, y_pred, smooth: float = 1.0):
     """
     if smooth <= 0:
         raise ValueError(f"`smooth` must be positive. Received: smooth={smooth}")
-    y_true, y_pred = _prepare(y_true, y_pred)
+    y_true, y_pred = _prepare(read_masks(y_true), y_pred)
     intersection = _per_image(ops.sum, y_true * y_pred)
     union = _per_image(ops.sum, y_true) + _per_image(ops.sum, y_pred) - intersection
     return 1.0 - (intersection + smooth) / (union + smooth)
@@ -124,7 +124,7 @@ def combined_segmentation_loss(
     Raises:
         ValueError: If the shapes differ.
     """
-    y_true, y_pred = _prepare(y_true, y_pred)
+    y_true, y_pred = _prepare(read_masks(y_true), y_pred)
     total = 0.0
     if bce_weight:
         total += bce_weight * _per_image(
@@ -159,25 +159,22 @@ def _per_image(reduce, x):
 
 def _gaussian_blur(x, filter_size, sigma):
     """Separable Gaussian filter per channel, valid padding."""
-    centre = (filter_size - 1) / 2
-    taps = [math.exp(-((i - centre) ** 2) / (2 * sigma**2)) for i in range(filter_size)]
-    taps = [tap / sum(taps) for tap in taps]
     # Blurring twice down the columns of the transposed image filters both axes.
     for _ in range(2):
-        x = ops.transpose(_blur_columns(x, taps), (0, 2, 1, 3))
+        x = ops.transpose(_blur_columns(x, filter_size, sigma), (0, 2, 1, 3))
     return x
 
 
-def _blur_columns(x, taps):
-    # The row is folded into the channels: a CPU's depthwise convolution is
-    # vectorized over channels, and there are only a few of them here.
+def _blur_columns(x, filter_size, sigma):
+    # One product with a banded matrix: every backend multiplies matrices fast, and
+    # not every one a depthwise convolution or its gradient.
     _, height, width, channels = ops.shape(x)
-    depth = width * channels
-    kernel = ops.reshape(ops.convert_to_tensor(taps, dtype="float32"), (-1, 1, 1, 1))
-    x = ops.depthwise_conv(
-        ops.reshape(x, (-1, height, 1, depth)),
-        ops.tile(kernel, (1, 1, depth, 1)),
-        padding="valid",
-        data_format="channels_last",
+    kept = height - filter_size + 1
+    step = ops.arange(height) - ops.expand_dims(ops.arange(kept), 1)
+    offset = ops.cast(step, "float32") - (filter_size - 1) / 2
+    band = ops.where(
+        ops.abs(offset) < filter_size / 2, ops.exp(-(offset**2) / (2 * sigma**2)), 0.0
     )
-    return ops.reshape(x, (-1, height - len(taps) + 1, width, channels))
+    band = band / ops.sum(band, axis=1, keepdims=True)
+    x = ops.matmul(band, ops.reshape(x, (-1, height, width * channels)))
+    return ops.reshape(x, (-1, kept, width, channels))

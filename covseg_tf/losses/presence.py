@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from covseg_tf.losses.per_image_loss import PerImageLoss
+
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
-class PresenceLoss(keras.losses.Loss):
+class PresenceLoss(PerImageLoss):
     """Binary cross-entropy of "this image's mask is not empty".
 
     Args:

@@ -3,10 +3,11 @@
 import keras
 
 from covseg_tf.losses.functional import soft_iou_loss
+from covseg_tf.losses.per_image_loss import PerImageLoss
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
-class SoftIoULoss(keras.losses.Loss):
+class SoftIoULoss(PerImageLoss):
     """Loss `1 - softIoU` on probability maps, in `[0, 1]`.
 
     See `soft_iou_loss` for the formula and the policy on empty masks.

@@ -3,10 +3,11 @@
 import keras
 
 from covseg_tf.losses.functional import structural_similarity_loss
+from covseg_tf.losses.per_image_loss import PerImageLoss
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
-class StructuralSimilarityLoss(keras.losses.Loss):
+class StructuralSimilarityLoss(PerImageLoss):
     """Loss `1 - SSIM` on probability maps, in `[0, 2]`.
 
     See `structural_similarity`; it equals `1 - tf.image.ssim(..., 1.0)`.

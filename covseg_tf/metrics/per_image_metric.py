@@ -57,6 +57,8 @@ class PerImageMetric(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")
         y_pred = ops.cast(ops.convert_to_tensor(y_pred), "float32")
+        if len(y_true.shape) == 3:
+            y_true = ops.expand_dims(y_true, -1)
         weight = ops.ones_like(y_true[:, 0, 0, 0])
         if self.protocol == "lesions":
             filled = ops.any(y_true > 0.5, axis=(1, 2, 3))

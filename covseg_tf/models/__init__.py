@@ -3,6 +3,8 @@
 from covseg_tf.models.dual_flow_segmenter import DualFlowSegmenter
 from covseg_tf.models.edge_encoder import EdgeEncoder
 from covseg_tf.models.efficientnet_lite_encoder import EfficientNetLiteEncoder
+from covseg_tf.models.preset import preset_arguments, preset_names
+from covseg_tf.models.preset_weights import save_preset_weights
 from covseg_tf.models.pyramid_encoder import pyramid_encoder
 from covseg_tf.models.region_gates import region_gates
 from covseg_tf.models.torch_state import imagenet_file, read_torch_state
@@ -12,7 +14,10 @@ __all__ = [
     "EdgeEncoder",
     "EfficientNetLiteEncoder",
     "imagenet_file",
+    "preset_arguments",
+    "preset_names",
     "pyramid_encoder",
     "read_torch_state",
     "region_gates",
+    "save_preset_weights",
 ]

@@ -3,27 +3,23 @@
 from collections.abc import Mapping, Sequence
 
 import keras
-from keras import ops
 
-from covseg_tf.layers import RegionFusionAttention
-from covseg_tf.losses import PresenceLoss
+from covseg_tf.losses.masks import read_masks
+from covseg_tf.models.checks import check_arrays, check_images
+from covseg_tf.models.decoder import Flows, decode
 from covseg_tf.models.edge_encoder import EdgeEncoder
-from covseg_tf.models.presets import preset_arguments
+from covseg_tf.models.flow_metrics import by_flow, directions
+from covseg_tf.models.preset import build_preset, preset_arguments
+from covseg_tf.models.pyramid import decoder_widths, pyramid_of, stride_of
+from covseg_tf.models.side_outputs import (
+    check_side_outputs,
+    expand_losses,
+    flow_of,
+    is_side_output,
+    spread,
+)
 
 _ATTENTIONS = ("region_fusion", "self", "none")
-# The authors' weight of a side output's loss.
-_SIDE_WEIGHT = 0.1
-_PRESENCE = "infection_side_presence"
-# Weight of the presence loss beside the infection flow's.
-_PRESENCE_WEIGHT = 0.5
-# Logits that the infection map loses per logit of absence.
-_GATE_SLOPE = 6.0
-# What the released code computes in place of what the paper declares.
-_AS_RELEASED = {
-    "dilation_rates": (1, 5, 5),
-    "gate": "linear",
-    "share_equal_rates": True,
-}
 
 
 @keras.saving.register_keras_serializable(package="covseg_tf")
@@ -65,30 +61,32 @@ class DualFlowSegmenter(keras.Model):
         lung_supervision: If `True` (default) the model has the outputs
             `"lung"` and `"infection"`; if `False` only `"infection"`, and the
             lung flow exists only where the attention needs it.
-        separable: If `True`, decoder convolutions and attention branches are
-            depthwise separable: the form for edge devices. Default `False`.
-        deep_supervision: If `True`, also gives `"<flow>_side_1"` to
-            `"<flow>_side_n"` (coarse to fine), at image size. `compile` and
-            `fit` take the same loss and masks as without: each side output
-            has its flow's loss and mask, and 0.1 of its weight. Default
-            `False`.
-        as_released: If `True`, the attention is what the authors' released
-            code computes: dilations 1, 5, 5, the last two one branch, and a
-            linear gate. Default `False`.
         attention_options: More arguments of every `RegionFusionAttention`, a
             dict such as `{"residual": True}`. Default `None`.
+        separable: If `True`, decoder convolutions and attention branches are
+            depthwise separable: the form for edge devices. Default `False`.
         global_context: If `True`, the coarsest features get the mean over the
             whole image, through a 1x1 convolution, added at every place (the
             image pooling of DeepLabv3, Chen et al. 2017): for encoders too
             shallow to see a whole film. Default `False`.
-        presence_gate: If `True`, a small head on the coarsest features says
-            whether the image shows infection at all; the more surely it says
-            no, the further the infection map is pushed to 0. In training it is
-            a further output, `"infection_side_presence"` `(batch, 1, 1, 1)`,
-            the probability that the mask is not empty, to which `compile` gives
+        lung_supervision: If `True` (default) the model has the outputs
+            `"lung"` and `"infection"`; if `False` only `"infection"`, and the
+            lung flow exists only where the attention needs it.
+        side_outputs: What training sees beside the maps, any of `"scales"` and
+            `"presence"`; `compile` and `fit` take the same loss and masks as
+            without. Default `()`.
+            `"scales"`, deep supervision: `"<flow>_side_1"` to `"<flow>_side_n"`
+            (coarse to fine), at image size; each has its flow's loss and mask,
+            and 0.1 of its weight.
+            `"presence"`: a small head on the coarsest features says whether the
+            image shows infection at all; the more surely it says no, the
+            further the infection map is pushed to 0. In training it is a
+            further output, `"infection_side_presence"` `(batch, 1, 1, 1)`, the
+            probability that the mask is not empty, to which `compile` gives
             `PresenceLoss`; `inference_model` keeps the gate and drops the
-            output. Default `False`.
-        **kwargs: Passed to `keras.Model`.
+            output.
+        name: Of the model.
+        trainable: As of every `keras.Model`.
 
     Call arguments:
         inputs: Float tensor `(batch, height, width, channels)`, channels last,
@@ -115,96 +113,101 @@ class DualFlowSegmenter(keras.Model):
         encoder: keras.Model | None = None,
         decoder_filters: Sequence[int] | None = None,
         attention: str = "region_fusion",
-        lung_supervision: bool = True,
-        separable: bool = False,
-        deep_supervision: bool = False,
-        as_released: bool = False,
         attention_options: Mapping | None = None,
+        separable: bool = False,
         global_context: bool = False,
-        presence_gate: bool = False,
-        **kwargs,
+        lung_supervision: bool = True,
+        side_outputs: Sequence[str] = (),
+        name: str | None = None,
+        trainable: bool = True,
     ):
         if attention not in _ATTENTIONS:
             raise ValueError(
                 f"`attention` must be one of {_ATTENTIONS}. "
                 f"Received: attention={attention!r}"
             )
+        side_outputs = check_side_outputs(side_outputs)
         encoder = EdgeEncoder() if encoder is None else encoder
         pyramid = pyramid_of(encoder)
-        filters = _check_decoder_filters(decoder_filters, pyramid)
+        widths = decoder_widths(decoder_filters, pyramid)
 
         # === Layers and graph ===
-        flows = _Flows(
-            names=("lung", "infection")
-            if lung_supervision or attention == "region_fusion"
-            else ("infection",),
-            attention=attention,
-            options={
-                "separable": separable,
-                **(_AS_RELEASED if as_released else {}),
-                **(attention_options or {}),
-            },
+        image = encoder.inputs[0]
+        steers = attention == "region_fusion"
+        flows = Flows(
+            ("lung", "infection") if lung_supervision or steers else ("infection",),
+            attention,
+            {"separable": separable, **(attention_options or {})},
         )
-        deepest = _with_context(pyramid[-1]) if global_context else pyramid[-1]
-        features = dict.fromkeys(flows.names, deepest)
-        outputs, side_outputs = {}, {}
-        for scale, width in enumerate(filters, start=1):
-            skip = pyramid[-1 - scale]
-            features = flows.step(features, width, f"d{scale}")
-            features = flows.join(features, skip, f"d{scale}")
-            features = flows.step(features, width, f"d{scale}_1")
-            if deep_supervision:
-                for flow in flows.names:
-                    name = f"{flow}_side_{scale}"
-                    side_outputs[name] = _head(
-                        features[flow], encoder.inputs[0], pyramid, scale, name
-                    )
-        absence = _absence(deepest) if presence_gate else None
-        for flow in flows.names:
-            outputs[flow] = _head(
-                features[flow],
-                encoder.inputs[0],
-                pyramid,
-                len(filters),
-                flow,
-                absence if flow == "infection" else None,
-            )
-        if presence_gate:
-            side_outputs[_PRESENCE] = keras.layers.Activation(
-                "sigmoid", dtype="float32", name=_PRESENCE
-            )(keras.ops.negative(absence))
-        outputs.update(side_outputs)
+        maps = decode(image, pyramid, widths, flows, side_outputs, global_context)
         if not lung_supervision:
-            outputs = {k: v for k, v in outputs.items() if not k.startswith("lung")}
-        super().__init__(inputs=encoder.inputs[0], outputs=outputs, **kwargs)
+            maps = {k: v for k, v in maps.items() if flow_of(k) != "lung"}
+        # `True` would set every layer free, those of a frozen encoder too.
+        freeze = None if trainable else False
+        super().__init__(inputs=image, outputs=maps, name=name, trainable=freeze)
 
         # === Config ===
         self.encoder = encoder
-        self.decoder_filters = None if decoder_filters is None else filters
+        self.decoder_filters = None if decoder_filters is None else widths
         self.attention = attention
-        self.lung_supervision = bool(lung_supervision)
-        self.separable = bool(separable)
-        self.deep_supervision = bool(deep_supervision)
-        self.as_released = bool(as_released)
         self.attention_options = dict(attention_options or {})
+        self.separable = bool(separable)
         self.global_context = bool(global_context)
-        self.presence_gate = bool(presence_gate)
-        self.total_stride = _stride(encoder.inputs[0], pyramid, 0)
+        self.lung_supervision = bool(lung_supervision)
+        self.side_outputs = side_outputs
+        self.total_stride = stride_of(image, pyramid, 0)
 
-    def call(self, inputs, training=None, mask=None):
-        for size in getattr(inputs, "shape", (None,) * 4)[1:3]:
-            if size is not None and size % self.total_stride:
-                below = size // self.total_stride * self.total_stride
-                raise ValueError(
-                    f"Height and width must be multiples of {self.total_stride}; "
-                    f"the next valid sizes to {size} are "
-                    f"{max(below, self.total_stride)} and "
-                    f"{below + self.total_stride}. Resize or pad the images. "
-                    f"Received shape: {tuple(inputs.shape)}"
-                )
-        return super().call(inputs, training=training, mask=mask)
+    def __call__(self, inputs, *args, **kwargs):
+        # Here and not in `call`, whose errors Keras and TensorFlow wrap in their own.
+        check_images(self, inputs)
+        return super().__call__(inputs, *args, **kwargs)
 
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`; images and masks are looked at before.
+
+        Args:
+            x: Images, or a dataset of images and masks.
+            y: Dict of masks by flow: `(batch, height, width, 1)` or without the
+                last axis; bool, integers 0 and 1 or 0 and 255, or floats in
+                `[0, 1]`. Other keys are left out. A network of one flow takes the
+                masks alone.
+            *args: As of `keras.Model.fit`.
+            **kwargs: As of `keras.Model.fit`.
+
+        Raises:
+            ValueError: If images or masks cannot be meant so, or there is a
+                `class_weight`.
+        """
+        check_arrays(self, x, y)
+        if isinstance(kwargs.get("validation_data"), tuple):
+            check_arrays(self, *kwargs["validation_data"][:2])
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "`class_weight` is for classifiers. Weigh a flow by "
+                "compile(loss_weights={'infection': 2.0}), images by `sample_weight`, "
+                "findings by make_dataset(finding_weights=...)."
+            )
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`; images and masks as of `fit`."""
+        check_arrays(self, x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """As `keras.Model.predict`; images are looked at before."""
+        check_arrays(self, x)
+        return super().predict(x, *args, **kwargs)
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        **kwargs,
+    ):
         """As `keras.Model.compile`; side outputs follow their flow.
 
         Args:
@@ -214,20 +217,36 @@ class DualFlowSegmenter(keras.Model):
             loss_weights: Dict from output to weight, or `None` for ones. A
                 side output that is not named has 0.1 times its flow's, the
                 presence 0.5 times.
+            metrics: Dict from output to metrics; or a list, which each flow gets a
+                copy of.
+            weighted_metrics: Likewise.
             **kwargs: Passed to `keras.Model.compile`.
 
         Raises:
             ValueError: If, with side outputs, `loss` is a list or
                 `loss_weights` no dict.
         """
-        if self.has_side_outputs and loss is not None:
+        if self.side_outputs and loss is not None:
             loss, loss_weights = self.expand_losses(loss, loss_weights)
-        super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
+        super().compile(
+            optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=by_flow(self.output_names, metrics),
+            weighted_metrics=by_flow(self.output_names, weighted_metrics),
+            **kwargs,
+        )
+
+    def export(self, filepath, *args, **kwargs):
+        """As `keras.Model.export`, also of a network that was only loaded."""
+        # Keras refuses to export what was never called.
+        sizes = (size or self.total_stride for size in self.inputs[0].shape[1:3])
+        self(keras.ops.zeros((1, *sizes, self.inputs[0].shape[-1])))
+        return super().export(filepath, *args, **kwargs)
 
     @property
-    def has_side_outputs(self) -> bool:
-        """Whether there are outputs that only training sees."""
-        return self.deep_supervision or self.presence_gate
+    def metrics(self):
+        return [*super().metrics, *directions(getattr(self, "_compile_metrics", None))]
 
     def expand_losses(self, loss, loss_weights=None) -> tuple[dict, dict]:
         """Returns losses and weights of every output, side outputs included.
@@ -239,31 +258,7 @@ class DualFlowSegmenter(keras.Model):
         Raises:
             ValueError: As `compile`.
         """
-        if isinstance(loss, (list, tuple)) or not isinstance(loss_weights or {}, dict):
-            raise ValueError(
-                "With side outputs, `loss` must be one loss or a dict by output "
-                "name, and `loss_weights` a dict or None. Received: "
-                f"loss={loss}, loss_weights={loss_weights}"
-            )
-        losses = (
-            dict(loss)
-            if isinstance(loss, dict)
-            else dict.fromkeys(set(self.output_names) - {_PRESENCE}, loss)
-        )
-        losses.setdefault(_PRESENCE, PresenceLoss())
-        weights = loss_weights or {}
-        return (
-            {
-                name: losses.get(name, losses.get(_flow_of(name)))
-                for name in self.output_names
-            },
-            {
-                name: weights.get(
-                    name, weights.get(_flow_of(name), 1.0) * _share_of(name)
-                )
-                for name in self.output_names
-            },
-        )
+        return expand_losses(self.output_names, loss, loss_weights)
 
     def compile_from_config(self, config):
         # Keras asks this of every model with its own `compile`.
@@ -274,42 +269,63 @@ class DualFlowSegmenter(keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         return super().compute_loss(
-            x, self.per_output(y), y_pred, self.per_output(sample_weight), training
+            x, self.masks_of(y), y_pred, self.per_output(sample_weight), training
         )
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(
-            x, self.per_output(y), y_pred, self.per_output(sample_weight)
+            x, self.masks_of(y), y_pred, self.per_output(sample_weight)
         )
+
+    def masks_of(self, values):
+        """Returns masks by every output, as losses and metrics want them.
+
+        Args:
+            values: As `y` of `fit`; lists are returned as they came.
+
+        Raises:
+            ValueError: If there are no masks for the infection flow, or masks alone
+                where there are two flows.
+        """
+        flows = [name for name in self.output_names if not is_side_output(name)]
+        if hasattr(values, "shape"):
+            if len(flows) > 1:
+                raise ValueError(
+                    f"This network gives the maps {flows}; masks are a dict with these "
+                    f"keys. Received one array of the shape {tuple(values.shape)}"
+                )
+            values = {flows[0]: values}
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: None if mask is None else read_masks(mask)
+            for name, mask in self.per_output(values).items()
+        }
 
     def per_output(self, values):
         """Returns masks or weights of the flows by every output.
 
-        A side output takes its flow's value; lung masks are left out where the
-        network gives no lung map.
+        A side output takes its flow's value; what belongs to no output, such as lung
+        masks where the network gives no lung map, is left out.
 
         Args:
             values: Dict by flow; anything else is returned as it came.
 
         Raises:
-            ValueError: If there is no value for the infection flow.
+            ValueError: If there is no value for any output.
         """
         if not isinstance(values, dict):
             return values
-        if not self.lung_supervision:
-            # So that one dataset of both masks trains every row of the ablation.
-            if "infection" not in values:
-                raise ValueError(
-                    "This network gives an infection map; masks and weights need "
-                    f"the key 'infection'. Received the keys: {sorted(values)}"
-                )
-            values = {k: v for k, v in values.items() if _flow_of(k) != "lung"}
-        if not self.has_side_outputs:
-            return values
-        return {
-            name: values.get(name, values.get(_flow_of(name)))
-            for name in self.output_names
-        }
+        kept = spread(self.output_names, values)
+        if all(value is None for value in kept.values()):
+            flows = sorted({flow_of(name) for name in self.output_names})
+            raise ValueError(
+                f"This network gives the maps {flows}; masks and weights need the key "
+                f"{' or '.join(map(repr, flows))}. Received the keys: {sorted(values)}"
+            )
+        if self.side_outputs:
+            return kept
+        return {name: value for name, value in kept.items() if value is not None}
 
     def inference_model(self) -> keras.Model:
         """Returns the same network without side heads, sharing its weights.
@@ -319,7 +335,7 @@ class DualFlowSegmenter(keras.Model):
             `"infection"` (those that this model has), for prediction and
             export.
         """
-        outputs = {k: v for k, v in self.output.items() if "_side_" not in k}
+        outputs = {k: v for k, v in self.output.items() if not is_side_output(k)}
         return keras.Model(self.inputs[0], outputs, name=f"{self.name}_inference")
 
     def get_config(self):
@@ -329,13 +345,11 @@ class DualFlowSegmenter(keras.Model):
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder_filters": self.decoder_filters,
             "attention": self.attention,
-            "lung_supervision": self.lung_supervision,
-            "separable": self.separable,
-            "deep_supervision": self.deep_supervision,
-            "as_released": self.as_released,
             "attention_options": dict(self.attention_options) or None,
+            "separable": self.separable,
             "global_context": self.global_context,
-            "presence_gate": self.presence_gate,
+            "lung_supervision": self.lung_supervision,
+            "side_outputs": self.side_outputs,
         }
 
     @classmethod
@@ -344,214 +358,59 @@ class DualFlowSegmenter(keras.Model):
         preset: str,
         input_shape: Sequence[int | None] = (256, 256, 1),
         encoder_weights: str | None = None,
+        load_weights: bool = False,
         **kwargs,
     ) -> "DualFlowSegmenter":
-        """Builds a network by its name, with random decoder weights.
+        """Builds a network by its name, with random or with the shipped weights.
 
         Args:
-            preset: `"co_era_net"`, the authors' network; `"poster_baseline"`,
-                `"poster_lung_region"`, `"poster_region_fusion_attention"` and
-                `"no_attention"`, the rows of the ablation on the same encoder;
-                `"xray_nano"`, `"xray_small"`, `"xray_base"` and `"ct_small"`, the
-                bundled edge family; `"xray"`, its first generation.
+            preset: One of `preset_names()`; docs/network.md says what each is.
             input_shape: `(height, width, channels)` of the images.
             encoder_weights: `None` (random); for all but `"xray"` also
                 `"imagenet"` or a file: of the edge family what `imagenet_file`
                 takes, of the others what `pyramid_encoder` takes.
+            load_weights: If `True`, the weights of the bundled model of this
+                name, in float, ready to fine-tune. Default `False`.
             **kwargs: Arguments of the constructor that replace the preset's.
 
         Returns:
             The network, not compiled.
 
         Raises:
-            ValueError: If the preset is unknown, or what the constructor
-                raises.
+            ValueError: If the preset is unknown, has no weights to load or none
+                that fit the arguments, or what the constructor raises.
+            TypeError: If the constructor has no such argument.
 
         Example:
 
-        >>> model = DualFlowSegmenter.from_preset("xray", (64, 64, 1))
+        >>> model = DualFlowSegmenter.from_preset("xray", load_weights=True)
         >>> model.output_names
         ['lung', 'infection']
         """
-        arguments = preset_arguments(preset)
-        make_encoder = arguments.pop("make_encoder")
-        if "encoder" not in kwargs:
-            arguments["encoder"] = make_encoder(input_shape, encoder_weights)
-        return cls(**{**arguments, "name": preset, **kwargs})
+        return build_preset(
+            cls, preset, input_shape, encoder_weights, load_weights, kwargs
+        )
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
+        config = _without_old_names(config)
         if isinstance(config.get("encoder"), dict):
             config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
         return cls(**config)
 
 
-class _Flows:
-    """Draws the same decode step into every flow, then the attention."""
-
-    def __init__(self, names, attention, options):
-        self.names = names
-        self.attention = attention
-        self.options = options
-
-    def step(self, features, width, name):
-        features = {
-            flow: self._conv(x, width, f"{flow}_{name}") for flow, x in features.items()
-        }
-        if self.attention == "none":
-            return features
-        infection = features["infection"]
-        lung = (
-            features["lung"]
-            if self.attention == "region_fusion"
-            else ops.ones_like(infection)
+def _without_old_names(config):
+    """A config as files of version 0.1 have it, in today's arguments."""
+    config = dict(config)
+    sides = [
+        kind
+        for kind, old in (
+            ("scales", "deep_supervision"),
+            ("presence", "presence_gate"),
         )
-        attention = RegionFusionAttention(**self.options, name=f"rfa_{name}")
-        return {**features, "infection": attention([lung, infection])}
-
-    def join(self, features, skip, name):
-        joined = {}
-        for flow, x in features.items():
-            # float32: XLA has no gradient of a half-precision resize.
-            up = keras.layers.UpSampling2D(
-                2, interpolation="bilinear", dtype="float32", name=f"{flow}_{name}_up"
-            )(x)
-            concatenate = keras.layers.Concatenate(name=f"{flow}_{name}_skip")
-            joined[flow] = concatenate([up, skip])
-        return joined
-
-    def _conv(self, x, width, name):
-        separable = self.options["separable"]
-        if separable:
-            x = keras.layers.DepthwiseConv2D(
-                3, padding="same", use_bias=False, name=f"{name}_depthwise"
-            )(x)
-        x = keras.layers.Conv2D(
-            width,
-            1 if separable else 3,
-            padding="same",
-            use_bias=False,
-            name=f"{name}_conv",
-        )(x)
-        x = keras.layers.BatchNormalization(
-            momentum=0.97, epsilon=1e-5, name=f"{name}_norm"
-        )(x)
-        return keras.layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _with_context(x):
-    mean = keras.layers.GlobalAveragePooling2D(keepdims=True, name="context_mean")(x)
-    mean = keras.layers.Conv2D(x.shape[-1], 1, name="context_conv")(mean)
-    return keras.layers.Add(name="context_add")([x, mean])
-
-
-def _flow_of(output_name):
-    return output_name.partition("_side_")[0]
-
-
-def _share_of(output_name):
-    if output_name == _PRESENCE:
-        return _PRESENCE_WEIGHT
-    return _SIDE_WEIGHT if "_side_" in output_name else 1.0
-
-
-def _absence(x):
-    """Logit that an image shows no infection, `(batch, 1, 1, 1)`."""
-    x = keras.layers.Conv2D(64, 1, use_bias=False, name="presence_conv")(x)
-    x = keras.layers.BatchNormalization(
-        momentum=0.97, epsilon=1e-5, name="presence_norm"
-    )(x)
-    x = keras.layers.ReLU(name="presence_relu")(x)
-    x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="presence_mean")(x)
-    return keras.layers.Conv2D(1, 1, dtype="float32", name="presence_absence")(x)
-
-
-def _gated(logits, absence):
-    # Nothing is taken away from an image that seems to show infection. A fixed
-    # 1x1 convolution and a sum, not a product: integer devices round both alike.
-    penalty = keras.layers.ReLU(dtype="float32", name="presence_penalty")(absence)
-    weight = keras.layers.Conv2D(
-        1,
-        1,
-        use_bias=False,
-        kernel_initializer=keras.initializers.Constant(-_GATE_SLOPE),
-        trainable=False,
-        dtype="float32",
-        name="presence_slope",
-    )
-    gate = keras.layers.Add(dtype="float32", name="presence_gate")
-    return gate([logits, weight(penalty)])
-
-
-def _head(x, image, pyramid, scale, name, absence=None):
-    # A 1x1 convolution and a bilinear upsampling commute, so the convolution
-    # comes first: the same map for 1/factor^2 of the arithmetic. The head is in
-    # float32 whatever the policy: losses and thresholds read it, and XLA on a
-    # CPU cannot compile the gradient of a one-channel half-precision 1x1.
-    factor = _stride(image, pyramid, scale)
-    x = keras.layers.Conv2D(1, 1, dtype="float32", name=f"{name}_logits")(x)
-    if absence is not None:
-        x = _gated(x, absence)
-    x = keras.layers.UpSampling2D(
-        factor, interpolation="bilinear", dtype="float32", name=f"{name}_up"
-    )(x)
-    return keras.layers.Activation("sigmoid", dtype="float32", name=name)(x)
-
-
-def _stride(image, pyramid, scale):
-    """Stride of the decoder scale, from static sizes or the pyramid's names."""
-    level = pyramid[-1 - scale]
-    if image.shape[1] is not None and level.shape[1] is not None:
-        return image.shape[1] // level.shape[1]
-    return 4 * 2 ** (len(pyramid) - 1 - scale)
-
-
-def pyramid_of(encoder: keras.Model) -> list:
-    """Returns the encoder's feature maps, fine to coarse.
-
-    Args:
-        encoder: A Keras model with `pyramid_outputs`, or with a list of at
-            least two outputs.
-
-    Returns:
-        List of symbolic tensors `(batch, height, width, channels)`; the four
-        coarsest levels where the encoder has more.
-
-    Raises:
-        ValueError: If there is no such pyramid.
-    """
-    named = getattr(encoder, "pyramid_outputs", None)
-    if named:
-        levels = [named[key] for key in sorted(named, key=lambda k: int(k[1:]))]
-    else:
-        levels = list(encoder.outputs)
-    levels = levels[-4:]
-    if len(levels) < 2:
-        raise ValueError(
-            "The encoder must give at least two feature maps: a "
-            "`pyramid_outputs` dict or a list of outputs, fine to coarse. "
-            f"Received an encoder with {len(levels)} output(s)."
-        )
-    for fine, coarse in zip(levels, levels[1:], strict=False):
-        sizes = (fine.shape[1], coarse.shape[1])
-        if None not in sizes and sizes[0] != 2 * sizes[1]:
-            raise ValueError(
-                "Each feature map of the encoder must be half the size of the "
-                f"one before. Received shapes: {[tuple(x.shape) for x in levels]}"
-            )
-    return levels
-
-
-def _check_decoder_filters(decoder_filters, pyramid):
-    skips = [level.shape[-1] for level in pyramid[-2::-1]]
-    if decoder_filters is None:
-        return tuple(skips)
-    filters = tuple(decoder_filters)
-    if len(filters) != len(skips) or any(f < 1 for f in filters):
-        raise ValueError(
-            f"`decoder_filters` needs {len(skips)} positive widths, coarse to "
-            f"fine, for an encoder of {len(pyramid)} levels. "
-            f"Received: {decoder_filters!r}"
-        )
-    return filters
+        if config.pop(old, False)
+    ]
+    if config.pop("as_released", False):
+        released = preset_arguments("co_era_net_as_released")["attention_options"]
+        config["attention_options"] = released | (config.get("attention_options") or {})
+    return {"side_outputs": sides, **config}

@@ -45,7 +45,8 @@ class EdgeEncoder(keras.Model):
         filters: Channels of the pyramid levels, fine to coarse: strides 4, 8,
             16, ... Defaults to `(32, 48, 96, 128)`.
         depths: Residual blocks per level. Defaults to `(1, 1, 1, 1)`.
-        **kwargs: Passed to `keras.Model`.
+        name: Of the model.
+        trainable: As of every `keras.Model`.
 
     Attributes:
         pyramid_outputs: Dict `{"P2": ..., "P3": ...}` of the symbolic feature
@@ -68,7 +69,8 @@ class EdgeEncoder(keras.Model):
         stem_filters: int = 16,
         filters: Sequence[int] = (32, 48, 96, 128),
         depths: Sequence[int] = (1, 1, 1, 1),
-        **kwargs,
+        name: str | None = None,
+        trainable: bool = True,
     ):
         input_shape, filters, depths = tuple(input_shape), tuple(filters), tuple(depths)
         if len(filters) != len(depths) or len(filters) < 2:
@@ -89,7 +91,12 @@ class EdgeEncoder(keras.Model):
             for block in range(depth):
                 x = _residual_block(x, width, f"p{level}_block{block + 1}")
             pyramid[f"P{level}"] = x
-        super().__init__(inputs=inputs, outputs=list(pyramid.values()), **kwargs)
+        super().__init__(
+            inputs=inputs,
+            outputs=list(pyramid.values()),
+            name=name,
+            trainable=trainable,
+        )
 
         # === Config ===
         self.pyramid_outputs = pyramid

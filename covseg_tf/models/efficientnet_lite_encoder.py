@@ -79,7 +79,8 @@ class EfficientNetLiteEncoder(keras.Model):
         blocks: Int in `[5, 16]`, how many of the 16 inverted residual blocks
             are kept, from the image on. 16 (default): 3.0 M parameters; 11:
             0.7 M, down to stride 16; 7: 0.2 M.
-        **kwargs: Passed to `keras.Model`.
+        name: Of the model.
+        trainable: As of every `keras.Model`.
 
     Attributes:
         pyramid_outputs: Dict `{"P2": ..., "P3": ...}` of the symbolic feature
@@ -100,7 +101,8 @@ class EfficientNetLiteEncoder(keras.Model):
         self,
         input_shape: Sequence[int | None] = (256, 256, 1),
         blocks: int = len(_BLOCKS),
-        **kwargs,
+        name: str | None = None,
+        trainable: bool = True,
     ):
         if blocks not in range(5, len(_BLOCKS) + 1):
             raise ValueError(
@@ -125,7 +127,12 @@ class EfficientNetLiteEncoder(keras.Model):
             level += row[1] - 1
             pyramid[f"P{level}"] = x
         del pyramid["P1"]
-        super().__init__(inputs=inputs, outputs=list(pyramid.values()), **kwargs)
+        super().__init__(
+            inputs=inputs,
+            outputs=list(pyramid.values()),
+            name=name,
+            trainable=trainable,
+        )
 
         # === Config ===
         self.pyramid_outputs = pyramid

@@ -140,14 +140,14 @@ class Distiller(keras.Model):
             loss_weights: As in `DualFlowSegmenter.compile`.
             **kwargs: Passed to `keras.Model.compile`.
         """
-        if self.student.has_side_outputs and loss is not None:
+        if self.student.side_outputs and loss is not None:
             loss, loss_weights = self.student.expand_losses(loss, loss_weights)
         super().compile(optimizer, loss=loss, loss_weights=loss_weights, **kwargs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(
             x,
-            self.student.per_output(y),
+            self.student.masks_of(y),
             y_pred,
             self.student.per_output(sample_weight),
         )
@@ -157,7 +157,7 @@ class Distiller(keras.Model):
     ):
         hard = super().compute_loss(
             x,
-            self.student.per_output(y),
+            self.student.masks_of(y),
             y_pred,
             self.student.per_output(sample_weight),
             training,

@@ -17,7 +17,7 @@ def gated_logits(
     """Returns what `covseg_tf.evaluation.presence_operating_points` scores.
 
     Args:
-        model: A `DualFlowSegmenter` with `presence_gate=True`, or its
+        model: A `DualFlowSegmenter` with `side_outputs=("presence",)`, or its
             `inference_model()`.
         spec: How pixels are prepared.
 
@@ -81,6 +81,6 @@ def _head(model):
         if layer.name == _HEAD:
             return layer
     raise ValueError(
-        "The network has no presence gate: build it with presence_gate=True. "
+        "The network has no presence gate: build it with side_outputs=('presence',). "
         f"Received: {model.name!r}"
     )

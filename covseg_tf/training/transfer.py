@@ -4,7 +4,7 @@ import pathlib
 
 import keras
 
-from covseg_tf.models.dual_flow_segmenter import pyramid_of
+from covseg_tf.models.pyramid import pyramid_of
 
 
 def transfer_weights(model: keras.Model, checkpoint: str | pathlib.Path) -> list[str]:
