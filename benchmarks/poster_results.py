@@ -1,0 +1,230 @@
+#!/usr/bin/env python
+"""Write the page of the poster's study from its CSVs, and from nothing else.
+
+    python benchmarks/poster_results.py
+
+reads docs/results/poster/: runs.csv, distilled.csv and what they name, written by
+`recipes/poster_study.py` into RUN/rows; packed.csv of `recipes/pack_images.py`;
+plan.csv and parts.csv of `benchmarks/poster_plan.py`. It writes docs/results/poster.md.
+What was not run is said, with its command.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from ablation_results import poster_table, section
+from ablation_scores import NETWORKS, TITLES, missing_runs, read_csv, read_runs
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+EPOCHS, MINUTES, FILMS, SLICES = 60, 8, 1546, 340  # of the plan; all four rows
+# TFLOP/s of an 8192x8192 bfloat16 product on random numbers, and TB/s of a large copy
+# on the device, as measured elsewhere on such cards.
+CARDS = {"H100": (798, 3.0), "H200": (788, 4.3)}
+HEAD = """\
+# The poster's own network
+
+Written by `python benchmarks/poster_results.py` from the CSVs in [poster/](poster):
+
+    python recipes/pack_images.py --data DATA --out images.npz
+    python recipes/poster_study.py --packed images.npz --out RUN --minutes 8
+    python benchmarks/poster_results.py --rows RUN/rows
+
+`co_era_net`, ConvNeXt-Small at 256x256, with what the poster varies: attention and lung
+supervision; bfloat16 and XLA on the JAX backend. The X-ray rows see COVID-19 films
+alone, as the poster's did.
+"""
+NOT_RUN = """\
+**Not run**: no GPU was to be had. The commands above run it on one; the same commands
+with `--side 32` and `--quick` rehearse it on a CPU, which
+`tests/test_poster_study.py` does.
+"""
+PARITY = """\
+The rows here and on the poster differ in split and budget: read them down, not across.
+"""
+
+
+def results(folder):
+    groups = read_runs(folder)
+    runs = {r["row"] + r["modality"]: r for r in read_csv(folder / "runs.csv")}
+    lines = [f"- {text}" for text in missing_runs(groups)]
+    lines = ["Of the table not run:", "", *lines, ""] if lines else []
+    lines += ["## What a step took", "", *steps_table(runs.values()), ""]
+    for modality, title in TITLES.items():
+        lines += [f"## {title}", "", *poster_table(modality), "", PARITY]
+        for (of, test_set), networks in groups.items():
+            if of == modality:
+                lines += section(test_set, networks)
+    if (folder / "distilled.csv").is_file():
+        lines += ["## Teacher and student", "", *distilled(folder), ""]
+    return lines
+
+
+def steps_table(runs):
+    lines = [
+        "| network | device | encoder | epochs | ms a step | images a second | GFLOP a "
+        "step | share of the measured peak |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        ms, batch = float(run["step_ms"]), int(run["batch_size"])
+        lines.append(
+            f"| {TITLES.get(run['modality'], run['modality'])}, "
+            f"{NETWORKS.get(run['row'], run['row'])} | {run['device']} | "
+            f"{run['encoder']} | {run['epochs']} | {ms:.1f} | {1e3 * batch / ms:.0f} | "
+            f"{float(run['gflop_per_step']):.1f} | "
+            f"{100 * float(run['peak_share']):.1f} % of "
+            f"{float(run['peak_tflops']):.2f} TFLOP/s |"
+        )
+    return lines
+
+
+def distilled(folder):
+    lines = [
+        "| network | test set | with infection | infection Dice | lung Dice, all |",
+        "|---|---|---|---|---|",
+    ]
+    for run in read_csv(folder / "distilled.csv"):
+        rows = read_csv(folder / run["rows_file"])
+        lesions = [r for r in rows if int(r["infection_mask_pixels"])]
+        dice = sum(float(r["infection_dice"]) for r in lesions) / len(lesions)
+        lung = sum(float(r["lung_dice"]) for r in rows) / len(rows)
+        lines.append(
+            f"| {run['row']} | {run['test_set']} | {len(lesions)} | {dice:.4f} | "
+            f"{lung:.4f} |"
+        )
+    return lines
+
+
+def plan(folder):
+    rows = read_csv(folder / "plan.csv")
+    work = sum(float(r["step_gflop"]) for r in rows) / len(rows)
+    images = EPOCHS * len(rows) * (FILMS + SLICES)
+    rate = images / (60 * MINUTES)
+    lines = [
+        "## What it takes",
+        "",
+        "Operations per image, as XLA counts the traced step (`python "
+        "benchmarks/poster_plan.py`); a multiplication and an addition are two:",
+        "",
+        "| network | parameters | forward, GFLOP | a training step, GFLOP |",
+        "|---|---|---|---|",
+        *(
+            f"| {NETWORKS[r['row']]} | {int(r['parameters']):,} | "
+            f"{float(r['forward_gflop']):.1f} | {float(r['step_gflop']):.1f} |"
+            for r in rows
+        ),
+        "",
+        f"{EPOCHS} epochs of four rows over {FILMS:,} films and {SLICES} slices are "
+        f"{images:,} images; in {MINUTES} minutes {rate:.0f} a second, "
+        f"{rate * work / 1e3:.0f} TFLOP/s. The rows have but part of the time: what "
+        "compiling, the teacher, its student and scoring leave, planned as half. As a "
+        "share of the bfloat16 matrix peak:",
+        "",
+        "| card | peak | all of the time | half of it | at 40 % of peak |",
+        "|---|---|---|---|---|",
+    ]
+    for card, (peak, _) in CARDS.items():
+        share = rate * work / 1e3 / peak
+        lines.append(
+            f"| {card} | {peak} TFLOP/s | {100 * share:.1f} % | {200 * share:.1f} % | "
+            f"{400 * peak / work:.0f} images a second, "
+            f"{images * work / 400 / peak:.0f} s in all |"
+        )
+    return [*lines, "", *where(folder), ""]
+
+
+def where(folder):
+    """Lower bounds of time by part: arithmetic at the peak, bytes at the copy rate."""
+    parts = read_csv(folder / "parts.csv")
+    peak, copy = CARDS["H100"]
+    lines = [
+        "Where the time goes, from shapes: the forward pass of one image of "
+        "`co_era_net`, every layer reading its inputs and writing its output once. Bounds "
+        f"for an H100, {peak} TFLOP/s and {copy} TB/s; a backward pass has about twice "
+        "of each. XLA fuses most of the last kind into its neighbours:",
+        "",
+        "| part | kind | layers | GFLOP | MB | arithmetic, µs | memory, µs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    bound = fused = pure = 0.0
+    for part in parts:
+        compute = 1e3 * float(part["gflop"]) / peak
+        memory = float(part["mb"]) / copy
+        bound += max(compute, memory)
+        fused += max(compute, memory) if float(part["gflop"]) else 0.0
+        pure += compute
+        lines.append(
+            f"| {part['part']} | {part['kind']} | {part['layers']} | "
+            f"{float(part['gflop']):.2f} | {float(part['mb']):.0f} | {compute:.1f} | "
+            f"{memory:.1f} |"
+        )
+    lines += [
+        "",
+        f"Were nothing fused, these bounds sum to {bound:.0f} µs an image, "
+        f"{100 * pure / bound:.0f} % of the peak at best; were all of the last kind, "
+        f"to {fused:.0f} µs, {100 * pure / fused:.0f} %. The step lies between, and its "
+        "depthwise convolutions do not reach either rate: what is reached has to be "
+        "measured.",
+    ]
+    return lines
+
+
+def packed(folder):
+    told = read_csv(folder / "packed.csv")[0]
+    images = "lossless"
+    if told["quality"] != "lossless":
+        images = (
+            f"WebP at quality {told['quality']}, test images at "
+            f"{told['test_quality']}, {float(told['psnr_db']):.1f} dB in the mean; "
+            "lossless they would not fit"
+        )
+    return [
+        "## The packed file",
+        "",
+        f"{told['images']} images with their masks in {float(told['mb']):.1f} MB, of "
+        f"which {float(told['mask_mb']):.1f} are masks, lossless. The images: {images}. "
+        f"Decoded to memory in {float(told['decode_seconds']):.1f} s, "
+        f"{float(told['decoded_per_second']):.0f} images a second on two shared CPU "
+        "cores: once, before the first step. The file holds the images themselves and "
+        "is not published.",
+        "",
+    ]
+
+
+def page(folder):
+    lines = [HEAD]
+    if (folder / "runs.csv").is_file():
+        lines += results(folder)
+    else:
+        lines.append(NOT_RUN)
+        for modality, title in TITLES.items():
+            lines += [f"## {title}", "", *poster_table(modality), ""]
+    own = ROOT / "docs" / "results" / "poster"
+    for name, write in (("plan.csv", plan), ("packed.csv", packed)):
+        if (own / name).is_file():
+            lines += write(own)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    docs = ROOT / "docs" / "results"
+    parser.add_argument("--rows", type=pathlib.Path, default=docs / "poster")
+    parser.add_argument("--out", type=pathlib.Path, default=docs)
+    options = parser.parse_args(arguments)
+    try:
+        text = page(options.rows)
+    except ValueError as error:
+        print(f"poster_results.py: {error}", file=sys.stderr)
+        return 2
+    path = options.out / "poster.md"
+    path.write_text(text, "utf-8")
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
