@@ -140,9 +140,9 @@ def where(folder):
     peak, copy = CARDS["H100"]
     lines = [
         "Where the time goes, from shapes: the forward pass of one image of "
-        "`co_era_net`, every layer reading its inputs and writing its output once. Bounds "
-        f"for an H100, {peak} TFLOP/s and {copy} TB/s; a backward pass has about twice "
-        "of each. XLA fuses most of the last kind into its neighbours:",
+        "`co_era_net`, every layer reading its inputs and writing its output once. "
+        f"Bounds for an H100, {peak} TFLOP/s and {copy} TB/s; a backward pass "
+        "has about twice of each. XLA fuses most of the last kind into its neighbours:",
         "",
         "| part | kind | layers | GFLOP | MB | arithmetic, µs | memory, µs |",
         "|---|---|---|---|---|---|---|",
@@ -163,9 +163,8 @@ def where(folder):
         "",
         f"Were nothing fused, these bounds sum to {bound:.0f} µs an image, "
         f"{100 * pure / bound:.0f} % of the peak at best; were all of the last kind, "
-        f"to {fused:.0f} µs, {100 * pure / fused:.0f} %. The step lies between, and its "
-        "depthwise convolutions do not reach either rate: what is reached has to be "
-        "measured.",
+        f"to {fused:.0f} µs, {100 * pure / fused:.0f} %. The step lies between: what "
+        "it reaches has to be measured.",
     ]
     return lines
 
@@ -183,8 +182,8 @@ def packed(folder):
         "## The packed file",
         "",
         f"{told['images']} images with their masks in {float(told['mb']):.1f} MB, of "
-        f"which {float(told['mask_mb']):.1f} are masks, lossless. The images: {images}. "
-        f"Decoded to memory in {float(told['decode_seconds']):.1f} s, "
+        f"which {float(told['mask_mb']):.1f} are masks, lossless. The images: "
+        f"{images}. Decoded to memory in {float(told['decode_seconds']):.1f} s, "
         f"{float(told['decoded_per_second']):.0f} images a second on two shared CPU "
         "cores: once, before the first step. The file holds the images themselves and "
         "is not published.",
