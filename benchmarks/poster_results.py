@@ -26,8 +26,8 @@ HEAD = """\
 
 Written by `python benchmarks/poster_results.py` from the CSVs in [poster/](poster):
 
-    python recipes/pack_images.py --data DATA --out images.npz
-    python recipes/poster_study.py --packed images.npz --out RUN --minutes 8
+    python recipes/pack_images.py --data DATA --out packed/images.npz
+    python recipes/poster_study.py --packed packed/images.npz --out RUN --minutes 8
     python benchmarks/poster_results.py --rows RUN/rows
 
 `co_era_net`, ConvNeXt-Small at 256x256, with what the poster varies: attention and lung

@@ -14,7 +14,6 @@ What it took is in the .csv beside it.
 for a rehearsal.
 """
 
-import csv
 import dataclasses
 import pathlib
 import sys
@@ -30,16 +29,22 @@ from covseg_tf.data import (
     split_samples,
     write_packed,
 )
-from covseg_tf.edge import PreprocessingSpec, read_image
+from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.losses import extent_bounds
 from covseg_tf.training import parse_options, run_recipe, write_rows
 from covseg_tf.training.options import option
 
 WEAK = ("ralo", "kermany_lungs", "nih_rsna", "tb")
 QUALITIES = (None, 95, 90, 85, 80, 75, 70, 60, 50)
 TEST_QUALITY = 95
-HEALTHY = ("normal", "no finding", "no findings")
-# Other conventions of the lung's edge, and findings mined from text: they count less.
-WEAK_LUNG, WEAK_HEALTHY = 0.3, 0.5
+HEALTHY = {"normal", "NIH text label: No_findings"}
+WEAK_HEALTHY = 0.5
+# Share of both lungs that a finding without an outline means at least.
+LEAST_SHARE = {
+    "tuberculosis": 0.08,
+    "bacterial pneumonia": 0.08,
+    "NIH text label: Pneumonia": 0.04,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,35 +77,29 @@ def read_planes(root, spec):
         groups["covid_19_ct_seg_test", "test"] = slices
     for (group, part), samples in groups.items():
         for sample in samples:
-            told = {"name": sample.name, "group": group, "part": part}
-            told |= {"finding": sample.finding, "patient": sample.patient or ""}
-            # Another pneumonia's empty mask does not say "no opacity".
-            told["weights"] = [1.0, float(sample.finding != "Non-COVID")]
-            yield told, *load_sample(sample, spec)
+            yield facts(sample, group, part), *load_sample(sample, spec)
     for folder in (root / name for name in WEAK if (root / name).is_dir()):
-        yield from read_weak(folder, spec)
+        for film in read_manifest(folder, "train"):
+            told = facts(film, "weak", "train") | {"bounds": bounds_of(film)}
+            image, _, empty = load_sample(film, spec)
+            # Lungs of other conventions are not learnt from.
+            yield told, image, None, empty if film.finding in HEALTHY else None
 
 
-def read_weak(folder, spec):
-    """Films with a finding, lungs or readers' extents, but no outlined infection."""
-    with (folder / "manifest.csv").open(newline="", encoding="utf-8-sig") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["split"] == "train"]
-    for row in rows:
-        image = spec.apply(read_image(folder / "images" / f"{row['name']}.png"))
-        path = folder / "lung_masks" / f"{row['name']}.png"
-        lung = spec.resize_mask(read_image(path)) if path.is_file() else None
-        finding = row["finding"].lower().replace("_", " ")
-        healthy = finding.endswith(HEALTHY)
-        told = {"name": row["name"], "group": "weak", "part": "train"}
-        told |= {"finding": row["finding"], "patient": row.get("patient", "")}
-        told["weights"] = [WEAK_LUNG, WEAK_HEALTHY]
-        scores = [row.get(f"geo_{s}_{r}") for s in ("right", "left") for r in (1, 2)]
-        if all(scores):
-            # A score s of a lung, 0 to 4, means (s - 1) / 4 to s / 4 of it.
-            scores = np.array(scores, float)
-            low = np.maximum(scores - 1, 0)
-            told["bounds"] = [float(low.mean() / 4), float(scores.mean() / 4)]
-        yield told, image, lung, np.zeros_like(image) if healthy else None
+def facts(sample, group, part):
+    told = {"name": sample.name, "group": group, "part": part}
+    told |= {"finding": sample.finding, "patient": sample.patient or ""}
+    # Another pneumonia's empty mask does not say "no opacity"; what was mined from
+    # reports counts half.
+    weight = WEAK_HEALTHY if group == "weak" else float(sample.finding != "Non-COVID")
+    return told | {"weights": [1.0, weight]}
+
+
+def bounds_of(film):
+    """Lowest and highest share of both lungs that the film's readers allow."""
+    if film.extents is None or None in film.extents:
+        return [LEAST_SHARE.get(film.finding, 0.0), 1.0]
+    return np.mean([extent_bounds(score) for score in film.extents], axis=0).tolist()
 
 
 def with_quality(planes, quality):

@@ -166,7 +166,8 @@ def build(options, kind, row, side):
         arguments["presence_gate"] = True
     if options.quick:
         encoder = EdgeEncoder(shape, 4, (4, 6), depths=(0, 0))
-        return DualFlowSegmenter(encoder, (4,), deep_supervision=True, **arguments)
+        arguments["attention_options"] = {"dilation_rates": (1,)}
+        return DualFlowSegmenter(encoder, (4,), **arguments)
     if kind == "student":
         return DualFlowSegmenter.from_preset("xray", shape)
     weights = options.encoder_weights and str(options.encoder_weights)

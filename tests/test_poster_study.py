@@ -117,7 +117,7 @@ def test_the_file_holds_what_may_be_trained_on(packed):
         for row in found.rows
         if row["group"].startswith("c") and "slice" in row["name"]
     )
-    # Right 2 is 25 to 50 %, left between 0 and 1 is 0 to 12.5 %: halves of the sum.
+    # Right 2 is 25 to 50 %; left 0 and 1, so 0.5, is 0 to 12.5 %.
     assert rows["scored"]["bounds"] == [0.125, 0.3125]
     assert not rows["scored"]["has_infection"]
     assert rows["nih"]["has_infection"]
