@@ -119,7 +119,7 @@ def run(options):
         chosen = with_quality(planes, quality)
         # Every tenth image shows what is far too large.
         few = write_packed(options.out, chosen[::10])
-        if few["bytes"] / few["images"] * len(planes) > 1.1 * options.limit_mb * 1e6:
+        if few["bytes"] / few["images"] * len(planes) > options.limit_mb * 1e6:
             continue
         size = write_packed(options.out, chosen)
         if size["bytes"] <= options.limit_mb * 1e6:
