@@ -30,9 +30,9 @@ from covseg_tf.data import (
     write_packed,
 )
 from covseg_tf.edge import PreprocessingSpec
+from covseg_tf.evaluation import write_rows
 from covseg_tf.losses import extent_bounds
-from covseg_tf.training import parse_options, run_recipe, write_rows
-from covseg_tf.training.options import option
+from covseg_tf.options import command, option
 
 WEAK = ("ralo", "kermany_lungs", "nih_rsna", "tb")
 QUALITIES = (None, 95, 90, 85, 80, 75, 70, 60, 50)
@@ -153,9 +153,7 @@ def run(options):
     print(f"{options.out}: " + ", ".join(f"{k} {v}" for k, v in told.items()))
 
 
-def main(arguments=None):
-    return run_recipe("pack_images.py", run, parse_options(Options, __doc__, arguments))
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

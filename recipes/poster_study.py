@@ -3,7 +3,7 @@
 
     python recipes/pack_images.py --data DATA --out FILE
     python recipes/poster_study.py --packed FILE --out RUN --minutes 8
-    python benchmarks/poster_results.py --rows RUN/rows --out REPORT
+    python -m benchmarks.poster table --rows RUN/rows --out REPORT
 
 Needs JAX, Keras, NumPy and OpenCV; no TensorFlow. On ConvNeXt-Small, 256x256, in
 bfloat16, for X-ray (COVID-19 films alone, as on the poster) and CT: the poster's three
@@ -37,20 +37,15 @@ import keras
 import numpy as np
 
 from covseg_tf.data import read_packed, write_packed
+from covseg_tf.evaluation import score_maps, summarize_rows, with_curve, write_rows
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.options import command, option
 from covseg_tf.training import (
     DeviceTrainer,
     float32_copy,
     gate_contrast,
     matmul_tflops,
-    parse_options,
-    run_recipe,
-    score_maps,
-    summarize_rows,
-    with_curve,
-    write_rows,
 )
-from covseg_tf.training.options import option
 
 ROWS = {
     "baseline": {"attention": "self", "lung_supervision": False},
@@ -352,10 +347,7 @@ def run(options):
     print(f"{study.rows}: {(time.monotonic() - study.began) / 60:.1f} minutes in all")
 
 
-def main(arguments=None):
-    options = parse_options(Options, __doc__, arguments)
-    return run_recipe("poster_study.py", run, options)
-
+main = command(__file__, __doc__, Options, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -171,9 +171,10 @@ def test_done_rows_are_kept_and_the_page_is_written(study, tmp_path):
     assert result.returncode == 0, result.stderr[-3000:]
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.csv")} == stamps
 
-    page = ROOT / "benchmarks" / "poster_results.py"
     result = subprocess.run(
-        [sys.executable, page, "--rows", out / "rows", "--out", tmp_path],
+        [sys.executable, "-m", "benchmarks.poster", "table", "--rows", out / "rows"]
+        + ["--out", tmp_path],
+        cwd=ROOT,
         capture_output=True,
         text=True,
     )

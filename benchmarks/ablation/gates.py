@@ -19,6 +19,7 @@ from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.options import argument, command, option
 from covseg_tf.training import gate_contrast
 
+
 def measure(model, samples, spec):
     """`gate_contrast` over the images with infection."""
     found = [load_sample(sample, spec) for sample in samples]

@@ -1,22 +1,24 @@
-#!/usr/bin/env python
 """Write the page of the poster's study from its CSVs, and from nothing else.
 
-    python benchmarks/poster_results.py
+    python -m benchmarks.poster table
+    KERAS_BACKEND=jax python -m benchmarks.poster plan
 
-reads docs/results/poster/: runs.csv, distilled.csv and what they name, written by
-`recipes/poster_study.py` into RUN/rows; packed.csv of `recipes/pack_images.py`;
-plan.csv and parts.csv of `benchmarks/poster_plan.py`. It writes docs/results/poster.md.
+`table` reads docs/results/poster/: runs.csv, distilled.csv and what they name, which
+`recipes/poster_study.py` wrote into RUN/rows; packed.csv of `recipes/pack_images.py`;
+plan.csv and parts.csv of `plan`. It writes docs/results/poster.md.
 What was not run is said, with its command.
 """
 
-import argparse
+import dataclasses
 import pathlib
 import sys
 
-from ablation_results import poster_table, section
-from ablation_scores import NETWORKS, TITLES, missing_runs, read_csv, read_runs
+from benchmarks.ablation.__main__ import poster_table, section
+from benchmarks.ablation.scores import NETWORKS, TITLES, missing_runs, read_runs
+from benchmarks.tables import read_csv
+from covseg_tf.options import command, group, option
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results"
 EPOCHS, MINUTES, FILMS, SLICES = 60, 8, 1546, 340  # of the plan; all four rows
 # TFLOP/s of an 8192x8192 bfloat16 product on random numbers, and TB/s of a large copy
 # on the device, as measured elsewhere on such cards.
@@ -24,11 +26,11 @@ CARDS = {"H100": (798, 3.0), "H200": (788, 4.3)}
 HEAD = """\
 # The poster's own network
 
-Written by `python benchmarks/poster_results.py` from the CSVs in [poster/](poster):
+Written by `python -m benchmarks.poster table` from the CSVs in [poster/](poster):
 
     python recipes/pack_images.py --data DATA --out packed/images.npz
     python recipes/poster_study.py --packed packed/images.npz --out RUN --minutes 8
-    python benchmarks/poster_results.py --rows RUN/rows
+    python -m benchmarks.poster table --rows RUN/rows
 
 `co_era_net`, ConvNeXt-Small at 256x256, with what the poster varies: attention and lung
 supervision; bfloat16 and XLA on the JAX backend. The X-ray rows see COVID-19 films
@@ -104,8 +106,8 @@ def plan(folder):
     lines = [
         "## What it takes",
         "",
-        "Operations per image, as XLA counts the traced step (`python "
-        "benchmarks/poster_plan.py`); a multiplication and an addition are two:",
+        "Operations per image, as XLA counts the traced step (`python -m "
+        "benchmarks.poster plan`); a multiplication and an addition are two:",
         "",
         "| network | parameters | forward, GFLOP | a training step, GFLOP |",
         "|---|---|---|---|",
@@ -199,31 +201,35 @@ def page(folder):
         lines.append(NOT_RUN)
         for modality, title in TITLES.items():
             lines += [f"## {title}", "", *poster_table(modality), ""]
-    own = ROOT / "docs" / "results" / "poster"
     for name, write in (("plan.csv", plan), ("packed.csv", packed)):
-        if (own / name).is_file():
-            lines += write(own)
+        if (RESULTS / "poster" / name).is_file():
+            lines += write(RESULTS / "poster")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    docs = ROOT / "docs" / "results"
-    parser.add_argument("--rows", type=pathlib.Path, default=docs / "poster")
-    parser.add_argument("--out", type=pathlib.Path, default=docs)
-    options = parser.parse_args(arguments)
-    try:
-        text = page(options.rows)
-    except ValueError as error:
-        print(f"poster_results.py: {error}", file=sys.stderr)
-        return 2
-    path = options.out / "poster.md"
-    path.write_text(text, "utf-8")
-    print(path)
-    return 0
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    rows: pathlib.Path = option("folder of the scores", RESULTS / "poster")
+    out: pathlib.Path = option("folder of the page", RESULTS)
 
+
+def run(options):
+    path = options.out / "poster.md"
+    path.write_text(page(options.rows), "utf-8")
+    print(path)
+
+
+def count(words):
+    from benchmarks.poster import plan as counting  # with JAX, which no page needs
+
+    return counting.main(words)
+
+
+main = group(
+    "poster",
+    __doc__,
+    {"table": command("poster table", __doc__, Options, run), "plan": count},
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
 """Count what a step of the poster's study computes and moves, without running it.
 
-    KERAS_BACKEND=jax python benchmarks/poster_plan.py
+    KERAS_BACKEND=jax python -m benchmarks.poster plan
 
 writes docs/results/poster/plan.csv, the operations per image of each row's forward
 pass and whole training step as XLA counts them before it optimizes, and parts.csv,
@@ -11,22 +10,27 @@ bfloat16.
 A few minutes on a CPU.
 """
 
+import dataclasses
 import pathlib
-import sys
 
 import jax
 import keras
 import numpy as np
 
+from covseg_tf.evaluation import write_rows
 from covseg_tf.layers import RegionFusionAttention
 from covseg_tf.models import DualFlowSegmenter
-from covseg_tf.training import DeviceTrainer, write_rows
+from covseg_tf.options import command
+from covseg_tf.training import DeviceTrainer
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "recipes"))
-from poster_study import ROWS  # noqa: E402
-
-OUT = ROOT / "docs" / "results" / "poster"
+OUT = pathlib.Path(__file__).resolve().parents[2] / "docs" / "results" / "poster"
+# As in recipes/poster_study.py: the name of a preset.
+ROWS = {
+    "baseline": "poster_baseline",
+    "lung_region": "poster_lung_region",
+    "region_fusion_attention": "poster_region_fusion_attention",
+    "no_attention": "no_attention",
+}
 BATCH, SIDE = 32, 256
 
 
@@ -105,21 +109,22 @@ def count_parts(model):
     ]
 
 
-def main():
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    pass
+
+
+def run(options):
     keras.config.set_dtype_policy("mixed_bfloat16")
     OUT.mkdir(parents=True, exist_ok=True)
     rows = []
-    for row, arguments in ROWS.items():
-        model = DualFlowSegmenter.from_preset(
-            "co_era_net", (SIDE, SIDE, 1), **arguments
-        )
+    for row, preset in ROWS.items():
+        model = DualFlowSegmenter.from_preset(preset, (SIDE, SIDE, 1))
         if row == "region_fusion_attention":
             write_rows(OUT / "parts.csv", count_parts(model), 3)
         rows.append({"row": row} | count_row(model))
         print(rows[-1], flush=True)
     write_rows(OUT / "plan.csv", rows, 3)
-    return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+main = command("poster plan", __doc__, Options, run)
