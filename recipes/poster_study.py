@@ -33,6 +33,7 @@ import time
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
+import jax
 import keras
 import numpy as np
 
@@ -57,6 +58,7 @@ ROWS = {
 SHARES = {"xray": 3.0, "ct": 0.7, "teacher": 4.0, "student": 1.5}
 TEST_SETS = {"ct": ("covid_19_ct_seg_test",)}
 FILMS = ("covid_qu_ex_val", "general_blockchain")
+COVID = "COVID-19"
 STUDENT_RATE = 1.5e-3
 TEACHER_SHARE = 0.5  # of the teacher's map in the target where a mask was drawn
 GATE_IMAGES = 64
@@ -147,9 +149,6 @@ class Study:
             yield facts | score_maps(masks, of_image), masks, of_image
 
 
-COVID = "COVID-19"
-
-
 def drawn(rows):
     return np.array([[row["has_lung"], row["has_infection"]] for row in rows])
 
@@ -199,7 +198,7 @@ def trainers_of(study, compiler):
 def train(study, trainer, job, data, validation):
     """Trains for the job's part of the time; returns the state and the run's facts."""
     options, (kind, row), count = study.options, job, len(data["images"])
-    seconds = trainer.seconds_per_step(data)
+    seconds, gathering = trainer.time_step(data)
     per_epoch = count // options.batch_size
     steps = int(study.seconds_for(kind) / seconds)
     steps = max(1, min(steps, options.epochs * per_epoch))
@@ -230,11 +229,12 @@ def train(study, trainer, job, data, validation):
         "batch_size": options.batch_size,
         "seconds": round(time.monotonic() - began, 1),
         "step_ms": 1e3 * seconds,
+        "batch_ms": 1e3 * gathering,  # of it to gather and augment
         "gflop_per_step": trainer.flops / 1e9,
         "tflops": tflops,
         "peak_tflops": study.peak,
         "peak_share": tflops / study.peak,
-        "device": keras.distribution.list_devices()[0],
+        "device": jax.devices()[0].device_kind,
         "encoder": options.encoder_weights.name
         if options.encoder_weights
         else "random",
@@ -330,6 +330,9 @@ def run(options):
         trainers = trainers_of(study, compiler)
         for job in list(study.left):
             kind, row = job
+            if study.seconds_for(kind) <= 0:
+                print(f"{kind} {row}: the time is up; the same command goes on here")
+                break
             validation = study.select(
                 "ct" if kind == "ct" else "xray",
                 part="validation",

@@ -64,16 +64,17 @@ def results(folder):
 
 def steps_table(runs):
     lines = [
-        "| network | device | encoder | epochs | ms a step | images a second | GFLOP a "
-        "step | share of the measured peak |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | device | encoder | epochs | ms a step | of it to augment | images "
+        "a second | GFLOP a step | share of the measured peak |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:
         ms, batch = float(run["step_ms"]), int(run["batch_size"])
         lines.append(
             f"| {TITLES.get(run['modality'], run['modality'])}, "
             f"{NETWORKS.get(run['row'], run['row'])} | {run['device']} | "
-            f"{run['encoder']} | {run['epochs']} | {ms:.1f} | {1e3 * batch / ms:.0f} | "
+            f"{run['encoder']} | {run['epochs']} | {ms:.1f} | "
+            f"{float(run['batch_ms']):.1f} | {1e3 * batch / ms:.0f} | "
             f"{float(run['gflop_per_step']):.1f} | "
             f"{100 * float(run['peak_share']):.1f} % of "
             f"{float(run['peak_tflops']):.2f} TFLOP/s |"
@@ -106,8 +107,9 @@ def plan(folder):
     lines = [
         "## What it takes",
         "",
-        "Operations per image, as XLA counts the traced step (`python -m "
-        "benchmarks.poster plan`); a multiplication and an addition are two:",
+        "Operations per image, as XLA counts the traced forward pass (`python -m "
+        "benchmarks.poster plan`), a multiplication and an addition being two; a "
+        "training step has about three times as many:",
         "",
         "| network | parameters | forward, GFLOP | a training step, GFLOP |",
         "|---|---|---|---|",
@@ -173,6 +175,7 @@ def where(folder):
 
 def packed(folder):
     told = read_csv(folder / "packed.csv")[0]
+    worked = float(told["decode_cpu_seconds"])
     images = "lossless"
     if told["quality"] != "lossless":
         images = (
@@ -185,9 +188,9 @@ def packed(folder):
         "",
         f"{told['images']} images with their masks in {float(told['mb']):.1f} MB, of "
         f"which {float(told['mask_mb']):.1f} are masks, lossless. The images: "
-        f"{images}. Decoded to memory in {float(told['decode_seconds']):.1f} s, "
-        f"{float(told['decoded_per_second']):.0f} images a second on two shared CPU "
-        "cores: once, before the first step. The file holds the images themselves and "
+        f"{images}. Decoded to memory once, before the first step, in "
+        f"{worked:.1f} s of CPU time, {int(told['images']) / worked:.0f} images a "
+        "second and core. The file holds the images themselves and "
         "is not published.",
         "",
     ]
