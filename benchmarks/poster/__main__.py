@@ -28,7 +28,7 @@ HEAD = """\
 
 Written by `python -m benchmarks.poster table` from the CSVs in [poster/](poster):
 
-    python recipes/pack_images.py --data DATA --out packed/images.npz
+    python recipes/pack_images.py --data DATA --out packed/images.npz --limit-mb 38
     python recipes/poster_study.py --packed packed/images.npz --out RUN --minutes 8
     python -m benchmarks.poster table --rows RUN/rows
 
