@@ -188,6 +188,9 @@ def test_done_rows_are_kept_and_the_page_is_written(study, tmp_path):
 def test_the_students_weights_give_the_same_under_tensorflow(study, tmp_path):
     import keras
 
+    import covseg_tf.models  # registers the network's classes
+
+    assert covseg_tf.models
     if keras.backend.backend() != "tensorflow":
         pytest.skip("compares TensorFlow with JAX")
     out, _, _ = study
