@@ -14,25 +14,32 @@ from benchmarks.edge import arm64
 from covseg_tf.data import read_covid_qu_ex
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
+from covseg_tf.training.gate_contrast import _shrink
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def test_gates_inside_and_outside_by_hand(phantom_data):
     """Zero weights: every gate is 1/2 on both sides; then a bias of 4 saturates."""
+
+    def measure():
+        sides = ("inside", "outside", "saturated")
+        found = gates.measure(model, samples, spec)
+        return {of["gate"]: tuple(of[side] for side in sides) for of in found}
+
     mask = np.zeros((4, 4), np.uint8)
     mask[:2, :3] = 1
-    assert gates.shrink(mask, (2, 2)).tolist() == [[1, 0.5], [0, 0]]
+    assert _shrink(mask, (2, 2)).tolist() == [[1, 0.5], [0, 0]]
     model = DualFlowSegmenter(EdgeEncoder((64, 64, 1), 4, (4, 6), (0, 0)))
     model.set_weights([np.zeros_like(w) for w in model.get_weights()])
     samples, spec = read_covid_qu_ex(phantom_data, "Val"), PreprocessingSpec(64, 64)
-    found = gates.measure(model, samples, spec)
+    found = measure()
     assert set(found) == {f"rfa_d1{s}, {f}" for s in ("", "_1") for f in FLOWS}
     for values in found.values():
         assert values == pytest.approx((0.5, 0.5, 0))
     layer = model.get_layer("rfa_d1").lung_gate
     layer.set_weights([np.zeros_like(layer.get_weights()[0]), np.array([4.0])])
-    values = gates.measure(model, samples, spec)["rfa_d1, lung"]
+    values = measure()["rfa_d1, lung"]
     assert values == pytest.approx((0.98201, 0.98201, 1), abs=1e-4)
 
 

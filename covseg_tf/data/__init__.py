@@ -9,6 +9,7 @@ from covseg_tf.data.ct_volumes import read_ct_volumes
 from covseg_tf.data.data_report import DataReport
 from covseg_tf.data.load_sample import load_sample
 from covseg_tf.data.manifest import read_manifest
+from covseg_tf.data.packed import PackedImages, read_packed, write_packed
 from covseg_tf.data.phantom_data import write_phantom_data
 from covseg_tf.data.photograph import photograph_augmentation
 from covseg_tf.data.read_samples import list_splits, read_parts, read_samples
@@ -27,6 +28,7 @@ _WITH_TENSORFLOW = {
 
 __all__ = [
     "DataReport",
+    "PackedImages",
     "Sample",
     "check_data",
     "chest_augmentation",
@@ -40,12 +42,14 @@ __all__ = [
     "read_covid_qu_ex",
     "read_ct_volumes",
     "read_manifest",
+    "read_packed",
     "read_parts",
     "read_samples",
     "source_blind_augmentation",
     "split_samples",
     "strong_chest_augmentation",
     "window_hounsfield",
+    "write_packed",
     "write_phantom_data",
 ]
 

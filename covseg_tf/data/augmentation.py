@@ -3,6 +3,10 @@
 import functools
 
 import keras
+import numpy as np
+
+# Whatever the policy: half precision has too few bits for coordinates and grey levels.
+_EXACT = {"dtype": "float32"}
 
 
 class _GivenSeed(keras.random.SeedGenerator):
@@ -17,7 +21,9 @@ class _GivenSeed(keras.random.SeedGenerator):
 
     def next(self, ordered=True):
         self._drawn += 1
-        return self._given + [0, self._drawn]
+        # NumPy, which TensorFlow's and JAX's traced seeds take alike.
+        kind = keras.backend.standardize_dtype(self._given.dtype)
+        return self._given + np.array([0, self._drawn], kind)
 
 
 class SeededPipeline:
@@ -48,9 +54,10 @@ class SeededPipeline:
 
     def __init__(self, pipeline: keras.layers.Pipeline):
         self._seed = _GivenSeed()
-        # A copy: the caller may use the layers elsewhere.
-        self._pipeline = type(pipeline).from_config(pipeline.get_config())
-        for layer in self._pipeline.layers:
+        # A copy: the caller may use the layers elsewhere. One by one, for the pipeline
+        # itself would cast to the policy's half precision.
+        self._layers = type(pipeline).from_config(pipeline.get_config()).layers
+        for layer in self._layers:
             layer.get_random_transformation = functools.partial(
                 layer.get_random_transformation, seed=self._seed
             )
@@ -61,13 +68,16 @@ class SeededPipeline:
         Args:
             data: Dict `{"images", "segmentation_masks"}` of `(batch, height,
                 width, channels)` tensors, images in `[0, 1]`.
-            seed: int32 tensor or array `(2,)`.
+            seed: int32 tensor or array `(2,)`; uint32 inside a function that JAX
+                traces.
 
         Returns:
             A dict of the same shapes.
         """
         self._seed.start(seed)
-        return self._pipeline(data, training=True)
+        for layer in self._layers:
+            data = layer(data, training=True)
+        return data
 
 
 def chest_augmentation(seed: int | None = None) -> keras.layers.Pipeline:
@@ -86,16 +96,16 @@ def chest_augmentation(seed: int | None = None) -> keras.layers.Pipeline:
         images in `[0, 1]`.
     """
     layers = keras.layers
-    fill = {"fill_mode": "constant", "fill_value": 0.0}
+    fill = _EXACT | {"fill_mode": "constant", "fill_value": 0.0}
     seeds = [None] * 6 if seed is None else [seed + i for i in range(6)]
     return layers.Pipeline(
         [
-            layers.RandomFlip("horizontal", seed=seeds[0]),
+            layers.RandomFlip("horizontal", seed=seeds[0], **_EXACT),
             layers.RandomRotation(0.03, seed=seeds[1], **fill),
             layers.RandomZoom((-0.12, 0.12), (-0.12, 0.12), seed=seeds[2], **fill),
             layers.RandomTranslation(0.06, 0.06, seed=seeds[3], **fill),
-            layers.RandomBrightness(0.15, value_range=(0, 1), seed=seeds[4]),
-            layers.RandomContrast(0.25, value_range=(0, 1), seed=seeds[5]),
+            layers.RandomBrightness(0.15, value_range=(0, 1), seed=seeds[4], **_EXACT),
+            layers.RandomContrast(0.25, value_range=(0, 1), seed=seeds[5], **_EXACT),
         ],
         name="chest_augmentation",
     )
@@ -116,18 +126,22 @@ def strong_chest_augmentation(seed: int | None = None) -> keras.layers.Pipeline:
         A layer to call as that of `chest_augmentation`.
     """
     layers = keras.layers
-    fill = {"fill_mode": "constant", "fill_value": 0.0}
+    fill = _EXACT | {"fill_mode": "constant", "fill_value": 0.0}
     seeds = [None] * 7 if seed is None else [seed + i for i in range(7)]
     return layers.Pipeline(
         [
-            layers.RandomFlip("horizontal", seed=seeds[0]),
+            layers.RandomFlip("horizontal", seed=seeds[0], **_EXACT),
             layers.RandomRotation(0.05, seed=seeds[1], **fill),
             layers.RandomZoom((-0.2, 0.2), (-0.2, 0.2), seed=seeds[2], **fill),
             layers.RandomTranslation(0.08, 0.08, seed=seeds[3], **fill),
-            layers.RandomBrightness(0.2, value_range=(0, 1), seed=seeds[4]),
-            layers.RandomContrast(0.4, value_range=(0, 1), seed=seeds[5]),
+            layers.RandomBrightness(0.2, value_range=(0, 1), seed=seeds[4], **_EXACT),
+            layers.RandomContrast(0.4, value_range=(0, 1), seed=seeds[5], **_EXACT),
             layers.RandomErasing(
-                factor=0.5, scale=(0.01, 0.06), value_range=(0, 1), seed=seeds[6]
+                factor=0.5,
+                scale=(0.01, 0.06),
+                value_range=(0, 1),
+                seed=seeds[6],
+                **_EXACT,
             ),
         ],
         name="strong_chest_augmentation",

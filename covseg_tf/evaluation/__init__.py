@@ -42,7 +42,9 @@ from covseg_tf.evaluation.rows import (
     evaluate,
     evaluate_with_curve,
     score_images,
+    score_maps,
     summarize_rows,
+    with_curve,
     write_rows,
 )
 from covseg_tf.evaluation.score_run import score_run
@@ -83,6 +85,7 @@ __all__ = [
     "reliability_curve",
     "report_sets",
     "score_images",
+    "score_maps",
     "score_run",
     "score_set",
     "spearman",
@@ -91,5 +94,6 @@ __all__ = [
     "summarize_failures",
     "summarize_rows",
     "summarize_set",
+    "with_curve",
     "write_rows",
 ]

@@ -56,9 +56,23 @@ def evaluate_with_curve(
         as dicts of `threshold` (0 to 255), `f_lesions` and `f_all_images`, the
         first NaN where no image has infection.
     """
+    return with_curve(score_images(predict, samples, spec, threshold))
+
+
+def with_curve(
+    scored: Iterable[tuple[dict, dict[str, np.ndarray], dict[str, np.ndarray]]],
+) -> tuple[list[dict], list[dict]]:
+    """Adds the F-measures of the infection map to scores of images.
+
+    Args:
+        scored: What `score_images` yields, or rows of `score_maps` with their masks
+            and maps.
+
+    Returns:
+        As `evaluate_with_curve`.
+    """
     rows: list[dict] = []
     curves: dict[str, list] = {"lesions": [], "all_images": []}
-    scored = score_images(predict, samples, spec, threshold)
     for row, masks, maps in scored:
         infection, probability = masks["infection"], maps["infection"]
         row["infection_adaptive_f"] = adaptive_f_measure(infection, probability)
@@ -100,16 +114,34 @@ def score_images(
         pixels, lung, infection = load_sample(sample, spec)
         masks = {"lung": lung, "infection": infection}
         maps = predict(pixels)
-        row: dict = {
+        facts = {
             "name": sample.name,
             "finding": sample.finding,
             "patient": sample.patient or "",
         }
-        for flow, mask in masks.items():
-            if flow in maps:
-                scores = image_scores(mask, maps[flow], threshold)
-                row |= {f"{flow}_{key}": value for key, value in scores.items()}
-        yield row, masks, maps
+        yield facts | score_maps(masks, maps, threshold), masks, maps
+
+
+def score_maps(
+    masks: dict[str, np.ndarray], maps: dict[str, np.ndarray], threshold: float = 0.5
+) -> dict:
+    """Scores the maps of one image.
+
+    Args:
+        masks: By flow, `(height, width)`.
+        maps: By flow, probabilities of the same shape; a flow that is not here is not
+            scored.
+        threshold: Foreground is above it. Defaults to 0.5.
+
+    Returns:
+        The scores of `image_scores` as `<flow>_<score>`.
+    """
+    return {
+        f"{flow}_{key}": value
+        for flow, mask in masks.items()
+        if flow in maps
+        for key, value in image_scores(mask, maps[flow], threshold).items()
+    }
 
 
 def summarize_rows(rows: Sequence[dict]) -> dict:

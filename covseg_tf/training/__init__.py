@@ -10,6 +10,8 @@ from covseg_tf.training.distribution import (
     synchronize_batch_norm,
 )
 from covseg_tf.training.fit import compile_segmenter, fit_segmenter, resume_epoch
+from covseg_tf.training.gate_contrast import gate_contrast
+from covseg_tf.training.on_device import DeviceTrainer, matmul_tflops
 from covseg_tf.training.options import RunOptions, TrainingOptions
 from covseg_tf.training.presence import (
     gated_logits,
@@ -22,6 +24,7 @@ from covseg_tf.training.single_run import train_segmenter
 from covseg_tf.training.transfer import freeze_encoder, transfer_weights
 
 __all__ = [
+    "DeviceTrainer",
     "Distiller",
     "RunOptions",
     "TrainingOptions",
@@ -31,8 +34,10 @@ __all__ = [
     "fit_segmenter",
     "float32_copy",
     "freeze_encoder",
+    "gate_contrast",
     "gated_logits",
     "join_workers",
+    "matmul_tflops",
     "recalibrate_batch_norm",
     "resume_epoch",
     "same_on_all_workers",

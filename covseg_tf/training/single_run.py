@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from covseg_tf.data import Sample, make_dataset
+from covseg_tf.data import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.training.fit import compile_segmenter, fit_segmenter, resume_epoch
 from covseg_tf.training.options import TrainingOptions
@@ -43,6 +43,8 @@ def train_segmenter(
     Raises:
         ValueError: If there are fewer training samples than one batch.
     """
+    from covseg_tf.data import make_dataset  # with TensorFlow, which JAX needs not
+
     training = make_dataset(
         samples["train"],
         spec,
