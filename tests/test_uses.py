@@ -126,8 +126,8 @@ def test_keras_own_layer_test(separable):
         RegionFusionAttention,
         init_kwargs={"dilation_rates": (1, 2), "separable": separable},
         input_shape={
-            "inputs": (2, 8, 8, 3),
-            "infection_features": (2, 8, 8, 4),
+            "inputs_shape": (2, 8, 8, 3),
+            "infection_features_shape": (2, 8, 8, 4),
         },
         expected_output_shape=(2, 8, 8, 4),
         expected_num_trainable_weights=weights,
@@ -135,6 +135,9 @@ def test_keras_own_layer_test(separable):
         expected_num_seed_generators=0,
         expected_num_losses=0,
         supports_masking=False,
+        # It gives a dict of inputs whole to a layer that takes them by name; the
+        # harness of test_citizenship.py trains.
+        run_training_check=False,
     )
 
 
