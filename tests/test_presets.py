@@ -104,7 +104,7 @@ def test_shipped_weights_are_those_of_the_bundle(preset):
             getattr(prediction, flow), (256, 256), interpolation=cv2.INTER_AREA
         )
         painted = maps[flow][0, :, :, 0] > 0.5
-        assert painted.mean() > 0.1 or flow == "infection"
+        assert painted.any() or flow == "infection"
         assert (painted != (other > 0.5)).mean() < 0.03
 
 
