@@ -20,6 +20,7 @@ MOST_CONTACT = 0.2
 # With one of these, numbers would be about something else than a chest.
 NOT_SCORED = frozenset(
     {
+        "too_few_greys",
         "not_a_chest_xray",
         "not_a_ct_slice",
         "film_rotated",
@@ -129,7 +130,7 @@ class Prediction:
     def flags(self) -> tuple[str, ...]:
         """What to know before the numbers are used, empty if there is nothing.
 
-        First the guard's: `"not_a_chest_xray"`, `"not_a_ct_slice"`,
+        First the guard's: `"too_few_greys"`, `"not_a_chest_xray"`, `"not_a_ct_slice"`,
         `"film_rotated"`. Then those of the lungs that were found:
         `"no_lungs_found"`; `"lung_area_implausible"` (below 8 % or above 75 % of
         the image); `"lungs_not_separable"` (fewer than two lungs side by side: no

@@ -9,7 +9,7 @@ from covseg_tf.edge.guard import guard_flags
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.quiet import quiet_stderr
-from covseg_tf.imaging import read_image, to_grey
+from covseg_tf.imaging import as_grey, has_few_greys, read_image, to_grey
 
 _DTYPES = (np.uint8, np.int8, np.float32)
 
@@ -109,18 +109,27 @@ class Segmenter:
         """
         if isinstance(image, (str, pathlib.Path)):
             image = read_image(image)
-        grey = to_grey(image)
+        # A window of CT is absolute: what is narrow in it is not to be widened.
+        is_film = self.bundle.modality == "xray"
+        grey = as_grey(image)[0] if is_film else to_grey(image)
         pixels = self.bundle.preprocessing.resize(grey)
         levels = self.run(pixels)
-        modality = self.bundle.modality
         return Prediction(
             image_shape=grey.shape,
             lung_levels=levels["lung"],
             infection_levels=levels["infection"],
             threshold=self.bundle.threshold,
-            guard_flags=guard_flags(pixels, modality) if self.guard else (),
-            modality=modality,
+            guard_flags=self._guard_flags(grey, pixels),
+            modality=self.bundle.modality,
         )
+
+    def _guard_flags(self, grey, pixels):
+        if not self.guard:
+            return ()
+        modality = self.bundle.modality
+        if modality == "xray" and has_few_greys(grey):
+            return ("too_few_greys",)
+        return guard_flags(pixels, modality)
 
     def run(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Runs the network alone, on pixels that are already prepared.

@@ -1,6 +1,11 @@
 """What is in this file: readers of films and volumes, whatever their format."""
 
-from covseg_tf.imaging.contrast import to_grey, window_hounsfield
+from covseg_tf.imaging.contrast import (
+    as_grey,
+    has_few_greys,
+    to_grey,
+    window_hounsfield,
+)
 from covseg_tf.imaging.dicom.header import dicom_errors, read_spacing
 from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.imaging.nifti import (
@@ -22,10 +27,12 @@ __all__ = [
     "ImageTooLarge",
     "Source",
     "Volume",
+    "as_grey",
     "bytes_sources",
     "check_image",
     "dicom_errors",
     "find_sources",
+    "has_few_greys",
     "read_file",
     "read_film",
     "read_image",

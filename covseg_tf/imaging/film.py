@@ -12,7 +12,8 @@ NOTE_TEXTS = {
     "inverted": "Greys were inverted: lungs were bright.",
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
-    "stretched": "More than 8 bits and no window: stretched from minimum to maximum.",
+    "stretched": "Stretched to the range of its greys: more than 8 bits and no window, or "
+    "a narrow range.",
     "padding_left_out": "Padding around the film, named by the header, was left out.",
     "rescale_unusable": "The header's rescaling means nothing; left out.",
     "window_unusable": "A window or table of the header means nothing; passed over.",

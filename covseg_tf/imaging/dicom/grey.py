@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from covseg_tf.imaging.contrast import as_grey
+from covseg_tf.imaging.contrast import as_grey, widen
 
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
@@ -16,6 +16,7 @@ def grey_levels(dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
     In the order of the standard (PS3.4, N.2): the modality's rescaling or table;
     the first table of interest or window that can be used, spread over 0 to 255;
     then `MONOCHROME1` is inverted. Where there is none, `as_grey` decides.
+    A window far wider than the values is widened, as `widen` says.
 
     Args:
         dataset: The `pydicom.Dataset`. Rescaling and a VOI LUT function that mean
@@ -37,6 +38,9 @@ def grey_levels(dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
         values, left_out = _without_padding(dataset, stored, values)
         grey, stretched = as_grey(values)
         notes += stretched + left_out
+    else:
+        grey, stretched = widen(grey)
+        notes += stretched
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         grey = 255 - grey
     return grey, tuple(dict.fromkeys(notes))

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import Bundle, Segmenter, load_bundle
-from covseg_tf.imaging import to_grey
+from covseg_tf.imaging import as_grey
 from covseg_tf.serving.errors import InvalidRequest
 from covseg_tf.serving.repository.servable import IMAGE_INPUT, Servable
 from covseg_tf.serving.wire import Signature, TensorSpec
@@ -115,7 +115,7 @@ def _decode(data):
         raise InvalidRequest(f"the image is damaged ({error.err}).") from None
     if image is None:
         raise InvalidRequest("the image is damaged; save it again as PNG or JPEG.")
-    return to_grey(image)
+    return as_grey(image)[0]
 
 
 def _to_pixels(image, scale):

@@ -9,6 +9,7 @@ FLAG_TEXTS = {
     "no_lungs_found": "No lungs found: is this a frontal chest X-ray?",
     "lung_area_implausible": "The lung area is implausible; not scored.",
     "lungs_not_separable": "The lungs cannot be told apart; no numbers per lung.",
+    "too_few_greys": "Too few shades of grey are left; not scored. Export it anew.",
     "not_a_chest_xray": "Does not look like a frontal chest X-ray; not scored.",
     "not_a_ct_slice": "Does not look like an axial CT slice of the chest; not scored.",
     "lungs_cut_off": "The lungs are cut off at an edge: the numbers are of what is "
