@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import pathlib
 import sys
+from collections import Counter
 
 from covseg_tf.commands.runtime_options import RuntimeOptions
 from covseg_tf.options import argument, command, option
@@ -78,6 +79,7 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
 
     progress = Progress(sys.stderr, quiet=quiet)
     scored = 0
+    left_out: Counter[str] = Counter()
 
     def on_row(row, done, total):
         nonlocal scored
@@ -85,7 +87,8 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
         progress(done, total)
 
     try:
-        rows = triage(paths, out, segmenter, on_row=on_row, **words)
+        words |= {"on_row": on_row, "left_out": left_out}
+        rows = triage(paths, out, segmenter, **words)
     finally:
         progress.close()
     report = pathlib.Path(out) / "report.html"
@@ -94,7 +97,7 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
             print(f"nothing new; report: {report}" if rows else "nothing new")
         return 0
     if not quiet:
-        print(worklist_text(rows, segmenter.bundle))
+        print(worklist_text(rows, segmenter.bundle, left_out))
         print(f"Report: {report}   (research use only, not a medical device)")
     if all(row.error for row in rows):
         print("covseg triage: no image could be read", file=sys.stderr)

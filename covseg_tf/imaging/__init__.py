@@ -19,7 +19,11 @@ from covseg_tf.imaging.picture import read_image
 from covseg_tf.imaging.png_jpeg import ImageTooLarge, check_image
 from covseg_tf.imaging.read_film import read_film
 from covseg_tf.imaging.regular_file import read_file
-from covseg_tf.imaging.sources.find_sources import bytes_sources, find_sources
+from covseg_tf.imaging.sources.find_sources import (
+    bytes_sources,
+    find_sources,
+    left_out_text,
+)
 from covseg_tf.imaging.sources.source import Source
 
 __all__ = [
@@ -33,6 +37,7 @@ __all__ = [
     "dicom_errors",
     "find_sources",
     "has_few_greys",
+    "left_out_text",
     "read_file",
     "read_film",
     "read_image",

@@ -12,8 +12,8 @@ NOTE_TEXTS = {
     "inverted": "Greys were inverted: lungs were bright.",
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
-    "stretched": "Stretched to the range of its greys: more than 8 bits and no window, or "
-    "a narrow range.",
+    "stretched": "Stretched to the range of its greys: they were narrow, or more than 8 "
+    "bits without a window.",
     "padding_left_out": "Padding around the film, named by the header, was left out.",
     "rescale_unusable": "The header's rescaling means nothing; left out.",
     "window_unusable": "A window or table of the header means nothing; passed over.",
@@ -21,6 +21,9 @@ NOTE_TEXTS = {
     "grey_volume": "The volume holds grey levels, not HU; taken as it is.",
     "reformatted": "Axial slices made from another plane.",
     "uneven_slices": "The slices lie unevenly; some may be missing.",
+    "copies_dropped": "Copies of a slice were dropped.",
+    "unplaced": "The header does not say how the volume lies or how large it is: front "
+    "and back may be swapped, and there are no millilitres.",
     "unplaced_slices": "Slices without positions, in the order of their numbers.",
 }
 

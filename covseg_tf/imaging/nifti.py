@@ -10,10 +10,9 @@ import numpy as np
 
 from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH, window_hounsfield
 from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.hounsfield import air_share, has_air
 from covseg_tf.imaging.limits import MAX_VOLUME
 
-# A volume with nothing below this has no air in it, hence no Hounsfield units.
-AIR = -200.0
 _GZIP = b"\x1f\x8b"
 _LONGEST_HEADER = 544
 # Header extensions lie between the header and the voxels.
@@ -41,9 +40,11 @@ def read_nifti_volume(
 ) -> Volume:
     """Reads a CT volume through a window, turned as it is looked at.
 
-    A volume without a value below -200 has no air in it, hence no Hounsfield
-    units; it is taken as it is if it holds 0 to 255 (the Radiopaedia half of
-    COVID-19-CT-Seg does), and refused otherwise.
+    A volume with hardly a value between -1100 and -300 has no air in it, hence no
+    Hounsfield units; it is taken as it is if it holds 0 to 255 (the Radiopaedia half
+    of COVID-19-CT-Seg does), and refused otherwise. One whose qform and sform codes
+    are 0 says nothing of how it lies: it is taken as most are stored, and has no
+    spacing.
 
     Args:
         data: The file, packed by gzip or not.
@@ -61,6 +62,8 @@ def read_nifti_volume(
     values = turn_volume(stored, image.header)
     grey, notes = _grey(values, slope, offset, (level, width))
     spacing = size_and_spacing(image.header)[1]
+    if not (image.header["qform_code"] > 0 or image.header["sform_code"] > 0):
+        return Volume(grey, None, (*notes, "unplaced"))
     usable = all(math.isfinite(s) and s > 0 for s in spacing)
     return Volume(grey, spacing if usable else None, notes)
 
@@ -198,19 +201,21 @@ def _grey(values, slope, offset, window):
         return (plane.astype(np.float32) * slope + offset for plane in values)
 
     with np.errstate(all="ignore"):
-        ends = [(plane.min(), plane.max()) for plane in scaled()]
+        facts = [(p.min(), p.max(), air_share(p)) for p in scaled()]
+    ends = [(low, high) for low, high, _ in facts]
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if not np.isfinite(ends).all():
         raise ValueError("holds NaN or infinity; replace them.")
-    if low < AIR:
+    if has_air([share for _, _, share in facts]):
         return np.stack([window_hounsfield(p, *window) for p in scaled()]), ()
     if low >= 0 and high <= 255:
         return np.stack([np.rint(p).astype(np.uint8) for p in scaled()]), (
             "grey_volume",
         )
     raise ValueError(
-        f"holds {low:g} to {high:g}. Expected a CT in HU, with air below {AIR:g}, or "
-        "grey levels 0 to 255; mend the slope and intercept of its header."
+        f"holds {low:g} to {high:g}, hardly any of it between -1100 and -300. Expected "
+        "a CT in HU, which has air and lung there, or grey levels 0 to 255; mend the "
+        "slope and intercept of its header."
     )
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from covseg_tf import __version__
@@ -37,6 +38,7 @@ def triage(
     dicom: bool = False,
     report_images: int = MOST_CARDS,
     jobs: int = 1,
+    left_out: Counter[str] | None = None,
 ) -> list[TriageRow]:
     """Scores images and leaves a worklist, masks and a report.
 
@@ -62,6 +64,7 @@ def triage(
             lines of its table. Defaults to 200.
         jobs: Images scored at once, each by a segmenter of its own. The results
             do not depend on it. Defaults to 1.
+        left_out: Counts by reason what was found and is not listed; added to.
 
     Returns:
         Rows, most involved first, then those without a number. A source that
@@ -78,7 +81,8 @@ def triage(
         _check_highdicom()
     is_xray = segmenter.bundle.modality == "xray"
     out = pathlib.Path(out)
-    sources = _find(paths, out, resume, correct=is_xray)
+    left_out = Counter() if left_out is None else left_out
+    sources = _find(paths, out, resume, is_xray, left_out)
     check_output(out, force, resume)
     if not sources and not holds_run(out):
         return []
@@ -93,7 +97,10 @@ def triage(
             rows = _all_rows(work, journal, scorers, on_row)
             if rows and (work or not _is_reported(out)):
                 facts = dataclasses.replace(
-                    facts, started=journal.header["started"], finished=utc_now()
+                    facts,
+                    started=journal.header["started"],
+                    finished=utc_now(),
+                    left_out=dict(sorted(left_out.items())),
                 )
                 _write_reports(out, rows, facts, segmenter, report_images)
             finished = bool(rows)
@@ -121,9 +128,9 @@ def _check_highdicom():
         ) from None
 
 
-def _find(paths, out, resume, correct):
+def _find(paths, out, resume, correct, left_out):
     try:
-        sources = find_sources(paths, correct)
+        sources = find_sources(paths, correct, left_out)
     except ValueError:
         # Nothing in the folders is no error of a run that goes on; no folder is.
         if resume and all(pathlib.Path(path).exists() for path in paths):
@@ -150,7 +157,7 @@ def _facts(segmenter):
 
 def _header(facts, paths, dicom):
     header = dataclasses.asdict(facts)
-    del header["finished"]
+    del header["finished"], header["left_out"]
     return header | {"paths": [str(path) for path in paths], "dicom": dicom}
 
 

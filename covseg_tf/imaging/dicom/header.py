@@ -15,6 +15,8 @@ from covseg_tf.imaging.regular_file import read_file
 _NEEDS_PYDICOM = "reading DICOM needs pydicom: pip install 'covseg-tf[medical]'"
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _SYNTAX = b"\x02\x00\x10\x00UI"
+# Types of value in the first elements of groups 2 and 8.
+_TYPES = (b"UL", b"OB", b"UI", b"CS", b"SH", b"LO", b"DA", b"TM", b"DT", b"SQ")
 _LOCK = threading.RLock()
 # Sequences whose contents are looked at.
 SEQUENCES = ("ViewCodeSequence", "VOILUTSequence", "ModalityLUTSequence")
@@ -33,8 +35,15 @@ class _Meter(io.BytesIO):
 
 
 def is_dicom_data(head: bytes) -> bool:
-    """Tells a DICOM file by the mark behind its preamble."""
-    return head[128:132] == b"DICM"
+    """Tells a DICOM file by the mark behind its preamble, or, without one, by its
+    first element: of group 2 or 8, with a type of value or a short length.
+    """
+    if head[128:132] == b"DICM":
+        return True
+    if len(head) < 132 or head[:2] not in (b"\x02\0", b"\x08\0") or head[3] > 1:
+        return False
+    length = int.from_bytes(head[4:8], "little")
+    return head[4:6] in _TYPES or (length <= 64 and length % 2 == 0)
 
 
 @contextlib.contextmanager
@@ -90,11 +99,22 @@ def parse_dicom(data: bytes, pixels: bool = False):
         raise ValueError(_NEEDS_PYDICOM) from None
     _check_deflated(data)
     try:
-        dataset = pydicom.dcmread(_Meter(data), stop_before_pixels=not pixels)
+        dataset = pydicom.dcmread(
+            _Meter(data),
+            stop_before_pixels=not pixels,
+            force=data[128:132] != b"DICM" and is_dicom_data(data),
+        )
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"cannot be read as DICOM ({reason}).") from None
     _tidy(dataset, pydicom)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        implicit, little = dataset.original_encoding
+        uid = pydicom.uid
+        plain = uid.ExplicitVRLittleEndian if little else uid.ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = (
+            uid.ImplicitVRLittleEndian if implicit else plain
+        )
     return dataset
 
 
@@ -155,7 +175,7 @@ def _tidy(dataset, pydicom):
 
 def _check_deflated(data):
     """A deflated file is unpacked by pydicom at once, however large it becomes."""
-    place = data.find(_SYNTAX, 132, 2048)
+    place = data.find(_SYNTAX, 0, 2048)
     if place < 0:
         return
     length = int.from_bytes(data[place + 6 : place + 8], "little")

@@ -1,5 +1,6 @@
 """CT volumes from the slices of a DICOM series."""
 
+import dataclasses
 import hashlib
 import itertools
 import math
@@ -9,9 +10,15 @@ import numpy as np
 
 from covseg_tf.imaging.contrast import window_hounsfield
 from covseg_tf.imaging.dicom.grey import mend_rescale
-from covseg_tf.imaging.dicom.header import dicom_errors, number_of, parse_dicom
+from covseg_tf.imaging.dicom.header import (
+    dicom_errors,
+    number_of,
+    parse_dicom,
+    text_of,
+)
 from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
 from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.hounsfield import air_share, check_body_part, has_air
 from covseg_tf.imaging.limits import MAX_PIXELS, MAX_VOLUME
 from covseg_tf.imaging.sources.entry import Entry
 
@@ -38,25 +45,32 @@ def read_series(entries: Sequence[Entry]) -> Volume:
     """Reads a CT series through the lung window.
 
     Slices are sorted along the normal of their plane, whatever their files are
-    called, and turned as `Volume` says.
+    called, and turned as `Volume` says. Exact copies of a slice are dropped.
 
     Args:
         entries: Files of one series, in any order.
 
     Raises:
         ValueError: If a slice cannot be read, slices differ in size or
-            orientation, or two lie at one place.
+            orientation, two that differ lie at one place, or it is not a chest
+            in HU.
         OSError: If a file cannot be read.
     """
     planes: list = []
     headers: list = []
+    shares: list[float] = []
+    taken: set = set()
     size = 0
     for entry in entries:
         try:
             with dicom_errors():
-                plane, header = _read_slice(entry.load())
+                plane, header, share = _read_slice(entry.load())
+                identity = _identity(plane, header)
         except ValueError as error:
             raise ValueError(f"{entry.name}: {error}") from None
+        if identity in taken:
+            continue
+        taken.add(identity)
         size += plane.size
         if size > MAX_VOLUME:
             raise ValueError(f"holds more than {MAX_VOLUME} pixels.")
@@ -64,8 +78,25 @@ def read_series(entries: Sequence[Entry]) -> Volume:
             raise ValueError("its slices are of different sizes.")
         planes.append(plane)
         headers.append(header)
+        shares.append(share)
+    if not has_air(shares):
+        raise ValueError(
+            "is not in HU: hardly a value lies between -1100 and -300, where air and "
+            "lung are. Mend the rescaling of its header, or export it anew."
+        )
     with dicom_errors():
-        return _assemble(planes, headers)
+        volume = _assemble(planes, headers)
+    if len(planes) < len(entries):
+        volume = dataclasses.replace(volume, notes=(*volume.notes, "copies_dropped"))
+    return volume
+
+
+def _identity(plane, header):
+    """What two copies of a slice share: where it lies, or its number, and pixels."""
+    place = _numbers(header, "ImagePositionPatient", 3)
+    if place is None:
+        place = text_of(header, "SOPInstanceUID"), number_of(header, "InstanceNumber")
+    return place, hashlib.sha256(plane).digest()
 
 
 def _read_slice(data):
@@ -77,10 +108,11 @@ def _read_slice(data):
         raise ValueError("is no grey slice.")
     from pydicom.pixels import apply_rescale
 
+    check_body_part(text_of(dataset, "BodyPartExamined"))
     mend_rescale(dataset)
-    plane = window_hounsfield(apply_rescale(stored, dataset))
+    hu = apply_rescale(stored, dataset)
     del dataset["PixelData"]
-    return plane, dataset
+    return window_hounsfield(hu), dataset, air_share(hu)
 
 
 def _assemble(planes, headers):

@@ -4,11 +4,12 @@ import io
 import struct
 import zipfile
 import zlib
+from collections import Counter
 
 from covseg_tf.imaging.limits import MAX_DIRECTORY, MAX_FILE, MAX_RATIO
 from covseg_tf.imaging.regular_file import open_file
 from covseg_tf.imaging.sources.entry import Entry, failed_entry
-from covseg_tf.imaging.sources.folder import is_litter, promises_film
+from covseg_tf.imaging.sources.folder import reason_to_skip
 
 _READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _FROM_ARCHIVE, _FROM_MEMBER = 2 << 30, 100 << 20
@@ -19,10 +20,14 @@ _DAMAGE = (
 )
 
 
-def archive_entries(entry: Entry) -> list[Entry]:
+def archive_entries(entry: Entry, left_out: Counter[str]) -> list[Entry]:
     """Lists the members that may be films.
 
     Member names are shown, never used as paths.
+
+    Args:
+        entry: The archive.
+        left_out: Counts by reason what is no film; added to.
 
     Returns:
         Entries named `ARCHIVE!MEMBER`; encrypted or bomb-like members fail on
@@ -37,10 +42,13 @@ def archive_entries(entry: Entry) -> list[Entry]:
     entries = []
     taken: set[str] = set()
     for info in members:
-        if info.is_dir() or is_litter(info.filename):
+        if info.is_dir():
             continue
         member = _member_entry(entry, info)
-        if member.name not in taken and promises_film(info.filename, member.head):
+        reason = reason_to_skip(info.filename, member.head)
+        if reason:
+            left_out[reason] += 1
+        elif member.name not in taken:
             taken.add(member.name)
             entries.append(member)
     if not entries:
@@ -53,13 +61,11 @@ def _member_entry(entry, info):
     reason = _refusal(info)
     if reason:
         return failed_entry(name, reason, entry.path)
-    folder = info.filename.rpartition("/")[0]
     return Entry(
         name,
         f"{info.CRC:08x}-{info.file_size}",
         lambda size: _read(entry, info, size),
         lambda: _read(entry, info, None),
-        f"{entry.name}!{folder}" if folder else entry.name,
         entry.path,
         True,
     )

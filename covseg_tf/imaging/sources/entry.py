@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 import sys
 from collections.abc import Callable
@@ -19,7 +20,6 @@ class Entry:
         identity: As `Source.identity`.
         head: Call it with a number for the first so many bytes.
         load: Call it for all bytes. Both raise `ValueError` or `OSError`.
-        folder: Name of what holds it; a series lies within one.
         path: The file on disk that the bytes lie in, or `None`.
         is_member: Whether it came out of an archive.
     """
@@ -28,9 +28,13 @@ class Entry:
     identity: str
     head: Callable[[int], bytes] = dataclasses.field(repr=False)
     load: Callable[[], bytes] = dataclasses.field(repr=False)
-    folder: str = ""
     path: pathlib.Path | None = None
     is_member: bool = False
+
+
+def shown(path: pathlib.Path) -> str:
+    """Returns a path as it is shown; bytes of it that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def file_entry(path: pathlib.Path) -> Entry:
@@ -43,13 +47,12 @@ def file_entry(path: pathlib.Path) -> Entry:
         status = path.stat()
         identity = f"{status.st_size}-{status.st_mtime_ns}"
     except OSError as error:
-        return failed_entry(str(path), error.strerror or "cannot be looked at", path)
+        return failed_entry(shown(path), error.strerror or "cannot be looked at", path)
     return Entry(
-        str(path),
+        shown(path),
         identity,
         lambda size: read_file(path, size),
         lambda: read_file(path),
-        str(path.parent),
         path,
     )
 
@@ -57,7 +60,7 @@ def file_entry(path: pathlib.Path) -> Entry:
 def bytes_entry(name: str, data: bytes) -> Entry:
     """Returns bytes as an entry."""
     digest = hashlib.sha256(data).hexdigest()
-    return Entry(name, digest, lambda size: data[:size], lambda: data, name)
+    return Entry(name, digest, lambda size: data[:size], lambda: data)
 
 
 def failed_entry(name: str, reason: str, path: pathlib.Path | None = None) -> Entry:

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from covseg_tf.imaging.correct.correct_film import correct_film
 from covseg_tf.imaging.dicom.film import read_dicom_film
@@ -18,31 +19,42 @@ from covseg_tf.imaging.dicom.series import is_scout, read_series, series_identit
 from covseg_tf.imaging.nifti import is_nifti, read_nifti_volume
 from covseg_tf.imaging.picture import read_picture
 from covseg_tf.imaging.sources.archive import archive_entries
-from covseg_tf.imaging.sources.entry import Entry, bytes_entry, file_entry, stdin_entry
-from covseg_tf.imaging.sources.folder import SUFFIXES, folder_entries
+from covseg_tf.imaging.sources.entry import (
+    Entry,
+    bytes_entry,
+    file_entry,
+    shown,
+    stdin_entry,
+)
+from covseg_tf.imaging.sources.folder import folder_entries
 from covseg_tf.imaging.sources.source import Source, guarded
 from covseg_tf.imaging.tiff import is_tiff, tiff_pages
 
 # Holds the header of most DICOM files; the rest are read whole.
 _HEAD = 1 << 16
+# Presentation states, reports, notes, plans: what lies beside films in a study.
+_NO_IMAGES = ("PR", "SR", "KO", "AU", "REG", "FID", "PLAN", "DOC", "RTPLAN", "RTSTRUCT")
 
 
 def find_sources(
-    paths: Iterable[str | pathlib.Path], correct: bool = True
+    paths: Iterable[str | pathlib.Path],
+    correct: bool = True,
+    left_out: Counter[str] | None = None,
 ) -> list[Source]:
     """Lists what is to be scored.
 
     Images (PNG, JPEG, TIFF, BMP, WebP), DICOM radiographs and CT series, and
-    NIfTI volumes, told by what they hold; each page or frame is a source, and a
-    CT series, the slices of one series in one folder, is one, named by the first
-    of its files, whatever else lies there. Nothing here is decoded; what cannot be
-    read says so when its `read` is called.
+    NIfTI volumes, told by what they hold and not by their names; each page or frame
+    is a source, and a CT series is one, named by the first of its files, wherever
+    its slices lie. Nothing here is decoded; what cannot be read says so when its
+    `read` is called.
 
     Args:
         paths: Files as given; folders, searched to any depth without following
-            links; zip archives; `"-"` for standard input.
+            links to folders; zip archives; `"-"` for standard input.
         correct: Whether films lose black or white frames and get inverted greys
             undone. Defaults to `True`; turn it off for what is no radiograph.
+        left_out: Counts by reason what was found and is not listed; added to.
 
     Returns:
         Sources in the order of `paths`, and of names within folders.
@@ -51,24 +63,36 @@ def find_sources(
         ValueError: If a path does not exist, or there is no image at all.
     """
     entries: dict[str, Entry] = {}
+    left_out = Counter() if left_out is None else left_out
     for path in paths:
         if str(path) == "-":
             found: Iterable[Entry] = [stdin_entry()]
         elif (path := pathlib.Path(path)).is_dir():
-            found = folder_entries(path)
+            found = folder_entries(path, left_out)
         elif path.exists():
             found = [file_entry(path)]
         else:
-            raise ValueError(f"{path}: no such file or folder.")
+            raise ValueError(f"{shown(path)}: no such file or folder.")
         for entry in found:
             entries.setdefault(entry.name, entry)
-    sources = _unique(_sources(entries.values(), correct))
+    sources = _unique(_sources(entries.values(), correct, left_out))
     if not sources:
+        told = f" {left_out_text(left_out)}." if left_out else ""
         raise ValueError(
-            "no image found; give files, or folders that hold "
-            f"{', '.join(s[1:] for s in SUFFIXES)} files."
+            "no image found; give PNG, JPEG, TIFF, BMP, WebP, DICOM or NIfTI files, "
+            f"folders or zip archives of them.{told}"
         )
     return sources
+
+
+def left_out_text(left_out: Mapping[str, int]) -> str:
+    """Returns what was left out in words, `"left out: 3 (2 no images, 1 scouts)"`.
+
+    Args:
+        left_out: From `find_sources`, not empty.
+    """
+    reasons = ", ".join(f"{n} {why}" for why, n in sorted(left_out.items()))
+    return f"left out: {sum(left_out.values())} ({reasons})"
 
 
 def bytes_sources(name: str, data: bytes, correct: bool = True) -> list[Source]:
@@ -79,7 +103,7 @@ def bytes_sources(name: str, data: bytes, correct: bool = True) -> list[Source]:
         data: The file.
         correct: As in `find_sources`.
     """
-    return _unique(_sources([bytes_entry(name, data)], correct))
+    return _unique(_sources([bytes_entry(name, data)], correct, Counter()))
 
 
 def file_sources(path: str | pathlib.Path) -> list[Source]:
@@ -88,14 +112,18 @@ def file_sources(path: str | pathlib.Path) -> list[Source]:
     Args:
         path: The file; one that cannot be read is a source that says so.
     """
-    return _unique(_sources([file_entry(pathlib.Path(path))], False))
+    return _unique(_sources([file_entry(pathlib.Path(path))], False, Counter()))
 
 
-def _sources(entries, correct) -> Iterator[Source]:
-    series: dict[tuple[str, str], list[Entry]] = {}
-    for entry in entries:
+def _sources(entries, correct, left_out) -> Iterator[Source]:
+    # Slices of one series may lie in several folders and archives.
+    series: dict[tuple[str, ...], list[Entry]] = {}
+    for entry in _unpacked(entries, left_out):
+        if isinstance(entry, Source):
+            yield entry
+            continue
         try:
-            yield from _look_into(entry, correct, series)
+            yield from _look_into(entry, correct, series, left_out)
         except (ValueError, OSError, MemoryError) as error:
             yield _failing(entry, error)
     for members in series.values():
@@ -104,14 +132,28 @@ def _sources(entries, correct) -> Iterator[Source]:
         yield Source(first.name, series_identity(members), read, first.path)
 
 
-def _look_into(entry, correct, series):
+def _unpacked(entries, left_out):
+    """Entries, and the members of those that are archives."""
+    for entry in entries:
+        try:
+            if _is_archive(entry.head(4)):
+                yield from archive_entries(entry, left_out)
+            else:
+                yield entry
+        except (ValueError, OSError, MemoryError) as error:
+            yield _failing(entry, error)
+
+
+def _is_archive(head):
+    return head[:4] in (b"PK\3\4", b"PK\5\6")
+
+
+def _look_into(entry, correct, series, left_out):
     head = entry.head(4096)
-    if head[:4] in (b"PK\3\4", b"PK\5\6"):
-        if entry.is_member:
-            raise ValueError("an archive within an archive is not read; unpack it.")
-        yield from _sources(archive_entries(entry), correct)
-    elif is_dicom_data(head):
-        yield from _dicom_sources(entry, correct, series)
+    if _is_archive(head):
+        raise ValueError("an archive within an archive is not read; unpack it.")
+    if is_dicom_data(head):
+        yield from _dicom_sources(entry, correct, series, left_out)
     elif is_nifti(head):
         yield _source(entry, lambda: read_nifti_volume(entry.load()))
     else:
@@ -124,17 +166,21 @@ def _look_into(entry, correct, series):
             yield _source(entry, read, page)
 
 
-def _dicom_sources(entry, correct, series):
+def _dicom_sources(entry, correct, series, left_out):
     with dicom_errors():
         header = _header(entry)
-        is_ct = text_of(header, "Modality").upper() == "CT"
+        modality = text_of(header, "Modality").upper()
+        is_ct = modality == "CT"
         count = frame_count(header)
-        uid = text_of(header, "SeriesInstanceUID")
+        names = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+        key = tuple(text_of(header, name) for name in names)
         scout = is_ct and is_scout(header)
     if scout:
-        return
-    if is_ct and uid:
-        series.setdefault((entry.folder, uid), []).append(entry)
+        left_out["scouts"] += 1
+    elif modality in _NO_IMAGES:
+        left_out[f"DICOM objects without an image ({modality})"] += 1
+    elif is_ct and key[-1]:
+        series.setdefault(key, []).append(entry)
     elif is_ct:
         yield _source(entry, lambda: read_series([entry]))
     else:

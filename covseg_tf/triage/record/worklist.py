@@ -20,6 +20,7 @@ class RunFacts:
         covseg_version: Version of this package.
         started: ISO 8601 in UTC; of the first run if it was gone on with.
         finished: Likewise; empty while it runs.
+        left_out: How many files were found and not listed, by reason.
     """
 
     model: str
@@ -29,6 +30,7 @@ class RunFacts:
     covseg_version: str
     started: str
     finished: str = ""
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def schema_text() -> str:

@@ -1,10 +1,11 @@
 """The worklist on the screen."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from covseg_tf.edge.bundle import Bundle
 from covseg_tf.edge.printable import printable
+from covseg_tf.imaging import left_out_text
 from covseg_tf.triage.record import TriageRow
 from covseg_tf.triage.report.trust import trust_line
 from covseg_tf.triage.report.words import headings, note_of, percent
@@ -12,12 +13,15 @@ from covseg_tf.triage.report.words import headings, note_of, percent
 _MOST_LINES = 50
 
 
-def worklist_text(rows: Sequence[TriageRow], bundle: Bundle) -> str:
+def worklist_text(
+    rows: Sequence[TriageRow], bundle: Bundle, left_out: Mapping[str, int]
+) -> str:
     """Returns the worklist as lines of text, of each block the fifty first at most.
 
     Args:
         rows: In the order of the worklist.
         bundle: What scored them.
+        left_out: How many files are not listed, by reason.
     """
     lines = [f"{'#':>4}  {'ext':>3}  {'involved':>9}  {'right':>9}  {'left':>9}  image"]
     above = headings(rows)
@@ -28,7 +32,8 @@ def worklist_text(rows: Sequence[TriageRow], bundle: Bundle) -> str:
         lines += [_line(index + 1, rows[index]) for index in range(start, last)]
         if last < end:
             lines.append(f"... and {end - last} more in report.csv")
-    return "\n".join([*lines, "", _summary(rows), trust_line(bundle)])
+    told = [printable(left_out_text(left_out))] if left_out else []
+    return "\n".join([*lines, "", _summary(rows), *told, trust_line(bundle)])
 
 
 def _line(number, row):

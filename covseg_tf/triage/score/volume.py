@@ -10,6 +10,10 @@ from covseg_tf.imaging import Volume
 # A slice above or below the lungs has few of them or none: no reason for a flag of
 # the volume. Most slices unlike CT are.
 _NOT_CT = "not_a_ct_slice"
+# The lungs of a chest fill so much of the slice with most of them, in cm2 or of the
+# picture, and together no more than so many millilitres. A school child has 60 cm2;
+# the sinuses of a head and the lung bases of an abdomen are smaller.
+_LEAST_AREA, _LEAST_SHARE, _MOST_ML = 40.0, 0.02, 12_000.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,8 +23,9 @@ class FoundVolume:
     Attributes:
         lung: bool `(slices, rows, columns)`.
         infection: bool `(slices, rows, columns)`.
-        flags: `"no_lungs_found"`, or `"not_a_ct_slice"` if more than half of the
-            slices are flagged so.
+        flags: `"no_lungs_found"`, `"lung_area_implausible"` if they are too small
+            or too large for a chest, or `"not_a_ct_slice"` if more than half of
+            the slices are flagged so.
         voxel_ml: Millilitres of a voxel, or `None` if the spacing is unknown.
     """
 
@@ -85,5 +90,18 @@ def score_volume(volume: Volume, segmenter: Segmenter) -> FoundVolume:
         flags = (_NOT_CT,)
     elif not lung.any():
         flags = ("no_lungs_found",)
+    elif not _is_chest(lung, volume.spacing):
+        flags = ("lung_area_implausible",)
     voxel_ml = None if volume.spacing is None else float(np.prod(volume.spacing)) / 1000
     return FoundVolume(lung, infection, flags, voxel_ml)
+
+
+def _is_chest(lung, spacing):
+    """Whether the lungs are as large as those of a chest."""
+    largest = int(lung.sum(axis=(1, 2)).max())
+    if spacing is None:
+        return largest >= _LEAST_SHARE * lung[0].size
+    step, rows, columns = spacing
+    area = largest * rows * columns / 100
+    millilitres = np.count_nonzero(lung) * step * rows * columns / 1000
+    return area >= _LEAST_AREA and millilitres <= _MOST_ML
