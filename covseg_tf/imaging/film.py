@@ -12,8 +12,8 @@ NOTE_TEXTS = {
     "inverted": "Greys were inverted: lungs were bright.",
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
-    "stretched": "Stretched to the range of its greys: they were narrow, or more than 8 "
-    "bits without a window.",
+    "stretched": "Stretched to the range of its greys: narrow, or more than 8 bits and "
+    "no window.",
     "padding_left_out": "Padding around the film, named by the header, was left out.",
     "rescale_unusable": "The header's rescaling means nothing; left out.",
     "window_unusable": "A window or table of the header means nothing; passed over.",

@@ -3,7 +3,7 @@
 import numpy as np
 
 # Air and lung in HU; what is darker is padding outside the scanner's circle.
-_AIR = (-1100.0, -300.0)
+_AIR = (-1400.0, -300.0)
 # Of a chest a fifth and more of the voxels are air or lung, of a volume that is not in
 # HU (air at 0, a few pads far below) next to none.
 _LEAST_AIR = 0.02
@@ -16,7 +16,7 @@ _CHEST = ("CHEST", "THORA", "LUNG", "TRUNK", "TORSO", "BODY", "HEART", "CARDIAC"
 
 
 def air_share(hu: np.ndarray) -> float:
-    """Returns the share of CT values that are of air or lung, -1100 to -300 HU.
+    """Returns the share of CT values that are of air or lung, -1400 to -300 HU.
 
     Args:
         hu: Array of any shape, not empty.

@@ -40,7 +40,7 @@ def read_nifti_volume(
 ) -> Volume:
     """Reads a CT volume through a window, turned as it is looked at.
 
-    A volume with hardly a value between -1100 and -300 has no air in it, hence no
+    A volume with hardly a value between -1400 and -300 has no air in it, hence no
     Hounsfield units; it is taken as it is if it holds 0 to 255 (the Radiopaedia half
     of COVID-19-CT-Seg does), and refused otherwise. One whose qform and sform codes
     are 0 says nothing of how it lies: it is taken as most are stored, and has no
@@ -213,7 +213,7 @@ def _grey(values, slope, offset, window):
             "grey_volume",
         )
     raise ValueError(
-        f"holds {low:g} to {high:g}, hardly any of it between -1100 and -300. Expected "
+        f"holds {low:g} to {high:g}, hardly any of it between -1400 and -300. Expected "
         "a CT in HU, which has air and lung there, or grey levels 0 to 255; mend the "
         "slope and intercept of its header."
     )

@@ -81,7 +81,7 @@ def read_series(entries: Sequence[Entry]) -> Volume:
         shares.append(share)
     if not has_air(shares):
         raise ValueError(
-            "is not in HU: hardly a value lies between -1100 and -300, where air and "
+            "is not in HU: hardly a value lies between -1400 and -300, where air and "
             "lung are. Mend the rescaling of its header, or export it anew."
         )
     with dicom_errors():

@@ -79,7 +79,7 @@ def find_sources(
     if not sources:
         told = f" {left_out_text(left_out)}." if left_out else ""
         raise ValueError(
-            "no image found; give PNG, JPEG, TIFF, BMP, WebP, DICOM or NIfTI files, "
+            "no image found; give files (PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI), "
             f"folders or zip archives of them.{told}"
         )
     return sources

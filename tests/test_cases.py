@@ -1,0 +1,298 @@
+"""Files as hospitals make them: each has the number of the same film without its fault.
+
+Drawn films are made here, fault by fault; CT slices and real films are read from
+`../shared` and skipped where they are missing.
+"""
+
+import os
+import pathlib
+import struct
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pydicom
+import pytest
+from conftest import ROOT
+from test_sources import dicom, encode, failure
+
+from covseg_tf.edge import Segmenter, draw_phantom
+from covseg_tf.imaging import Film, bytes_sources, find_sources
+from covseg_tf.triage import triage
+from covseg_tf.triage.score import describe, score_volume
+
+CASES = ROOT.parent / "shared" / "cases"
+FILM = draw_phantom(2, 0.25).image
+DEEP = (FILM.astype(np.uint16) - FILM.min()) * 14 + 200  # 12 bits
+# Points of percent that a film may move by a fault that takes nothing of it away.
+CLOSE = 2.0
+
+
+@pytest.fixture(scope="module")
+def xray():
+    return Segmenter("xray")
+
+
+@pytest.fixture(scope="module")
+def right(xray):
+    return xray.predict(FILM).involvement.total
+
+
+@pytest.fixture(scope="module")
+def ct():
+    return Segmenter("ct_small")
+
+
+def case(name):
+    path = CASES / name
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    return path
+
+
+def look(xray, data, name="a"):
+    (source,) = bytes_sources(name, data)
+    film = source.read()
+    assert isinstance(film, Film)
+    return xray.predict(film.pixels), film.notes
+
+
+def hot(pixels, count=1, value=65535):
+    pixels = pixels.copy()
+    pixels[5:8, 7 : 7 + count] = value
+    return pixels
+
+
+def padded(fields):
+    """A film within a band of padding, far below it."""
+    pixels = np.pad(DEEP.astype(np.int16), 20, constant_values=-32768)
+    return dicom(pixels, PixelRepresentation=1, **fields)
+
+
+def windowed(center, width):
+    return dicom(DEEP, WindowCenter=center, WindowWidth=width)
+
+
+SCORED = {
+    "02 one hot pixel": (lambda: encode(".png", hot(DEEP)), "stretched"),
+    "02 a hot marker": (lambda: dicom(hot(DEEP, 12)), "stretched"),
+    "02 a hot pixel of 0": (lambda: encode(".png", hot(DEEP + 30000, 1, 0)), ""),
+    "02 in floats": (lambda: encode(".tiff", hot(DEEP.astype(np.float32), 2)), ""),
+    "04 a window of 16383": (lambda: windowed(2048, 16383), "stretched"),
+    "06 a window of width 0": (lambda: windowed(0, 0), "window_unusable"),
+}
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_contrast_is_not_lost(xray, right, name):
+    make, note = SCORED[name]
+    found, notes = look(xray, make())
+    assert found.flags == ()
+    assert found.involvement.total == pytest.approx(right, abs=CLOSE)
+    assert not note or note in notes
+
+
+FLAGGED = {
+    "04b four grey levels": lambda: encode(".png", FILM // 64 * 85),
+    "04 a sixteenth of its brightness": lambda: encode(".png", FILM // 16),
+    "06f a window of width 1": lambda: windowed(2048, 1),
+    "14 one bit": lambda: encode(".tiff", (FILM > 127).astype(np.uint8) * 255),
+    "14 one bit, by JPEG": lambda: encode(".jpg", (FILM > 127).astype(np.uint8) * 255),
+}
+
+
+@pytest.mark.parametrize("name", FLAGGED)
+def test_too_few_greys_are_not_scored(xray, name):
+    found, _ = look(xray, FLAGGED[name]())
+    assert found.flags[0] == "too_few_greys"
+    assert found.involvement.total is None
+
+
+def test_a_ct_slice_is_not_widened(ct):
+    """A window of CT is absolute: soft tissue alone must not become a chest."""
+    narrow = (FILM // 16 + 180).astype(np.uint8)
+    found = ct.predict(narrow)
+    plain = ct.bundle.preprocessing.resize(narrow)
+    np.testing.assert_array_equal(found.lung_levels, ct.run(plain)["lung"])
+
+
+def test_every_drawn_case_of_the_list(xray):
+    right = {256: 46.9, 160: 45.0}
+    for path in sorted(case(".").glob("0*.*")):
+        (source,) = find_sources([path])
+        found = xray.predict(source.read().pixels)
+        if path.name.startswith(("04b", "06f")):
+            assert found.flags[0] == "too_few_greys", path.name
+        else:
+            expected = right[source.read().shape[0]]
+            assert found.involvement.total == pytest.approx(expected, abs=CLOSE), path
+    (film,) = find_sources([case("10_no_preamble.dcm")])
+    assert xray.predict(film.read().pixels).involvement.total == pytest.approx(
+        right[160], abs=CLOSE
+    )
+    (film,) = find_sources([case("14_one_bit_g4.tif")])
+    assert xray.predict(film.read().pixels).flags[0] == "too_few_greys"
+
+
+def test_content_decides(tmp_path):
+    jpeg, deep = encode(".jpg", FILM), dicom(DEEP)
+    (tmp_path / "film.jfif").write_bytes(jpeg)
+    (tmp_path / "film.jpe").write_bytes(jpeg)
+    (tmp_path / "film").write_bytes(jpeg)
+    (tmp_path / "CR000001").write_bytes(deep)
+    (tmp_path / "IM1").write_bytes(deep[132:])  # no preamble, no mark
+    bare = deep[132 + 12 + struct.unpack_from("<I", deep, 140)[0] :]
+    (tmp_path / "IM2").write_bytes(bare)  # nor a file meta group
+    left_out = {}
+    sources = find_sources([tmp_path], left_out=(counter := _counter()))
+    left_out |= counter
+    assert [os.path.basename(s.name) for s in sources] == sorted(
+        path.name for path in tmp_path.iterdir()
+    )
+    plain = dict(zip([s.name for s in sources], sources, strict=True))
+    expected = plain[str(tmp_path / "CR000001")].read().pixels
+    for name in ("IM1", "IM2"):
+        film = plain[str(tmp_path / name)].read()
+        np.testing.assert_array_equal(film.pixels, expected)
+    assert left_out == {}
+
+
+def test_linked_data_sets_and_thumbnails(tmp_path):
+    blobs, main = tmp_path / "blobs", tmp_path / "snapshots" / "main"
+    blobs.mkdir()
+    main.mkdir(parents=True)
+    (blobs / "0f3a").write_bytes(encode(".jpg", FILM))
+    (main / "film.jpg").symlink_to("../../blobs/0f3a")
+    (linked,) = find_sources([main])
+    assert linked.read().shape == FILM.shape
+    assert len(find_sources([tmp_path])) == 1
+    nas = tmp_path / "nas"
+    (nas / "@eaDir" / "film.png").mkdir(parents=True)
+    (nas / "film.png").write_bytes(encode(".png", FILM))
+    (nas / "@eaDir" / "film.png" / "SYNOPHOTO_THUMB_M.jpg").write_bytes(
+        encode(".jpg", FILM[::4, ::4])
+    )
+    (nas / "notes").write_text("no film")
+    counter = _counter()
+    (film,) = find_sources([nas], left_out=counter)
+    assert film.name == str(nas / "film.png")
+    assert counter == {"thumbnails": 1, "no images": 1}
+
+
+def test_what_is_left_out_is_told(tmp_path):
+    for modality in ("PR", "SR"):
+        path = tmp_path / modality
+        path.write_bytes(dicom(FILM, Modality=modality))
+        dataset = pydicom.dcmread(path)
+        del dataset.PixelData, dataset.Rows, dataset.Columns
+        dataset.save_as(path)
+    with pytest.raises(ValueError, match=r"left out: 2 .*\(PR\).*\(SR\)"):
+        find_sources([tmp_path])
+
+
+def _counter():
+    import collections
+
+    return collections.Counter()
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    name = os.fsencode(folder) + b"/radiograf\xeda.png"
+    pathlib.Path(os.fsdecode(name)).write_bytes(encode(".png", FILM))
+    command = [sys.executable, "-m", "covseg_tf.cli", "triage", str(folder)]
+    out = tmp_path / "out"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*command, "--out", str(out)], capture_output=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"radiograf\\xeda.png" in done.stdout
+    for report in ("report.csv", "report.html"):
+        assert r"radiograf\xeda.png" in (out / report).read_text("utf-8")
+    assert (out / "report.json").is_file()
+
+
+def volume_of(source, ct):
+    volume = source.read()
+    return score_volume(volume, ct), volume.notes
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("22_ct_split_over_folders.zip", ()),
+        ("23_ct_one_slice_twice.zip", ("copies_dropped",)),
+        ("24_ct_orthanc_layout.zip", ()),
+    ],
+)
+def test_one_series_however_it_lies(ct, name, note):
+    (source,) = find_sources([case(name)])
+    found, notes = volume_of(source, ct)
+    (whole,) = find_sources([case("20_ct_reference.zip")])
+    expected, _ = volume_of(whole, ct)
+    assert found.involved_percent == pytest.approx(expected.involved_percent, abs=0.1)
+    assert found.lung_ml == pytest.approx(expected.lung_ml)
+    assert notes == note
+
+
+@pytest.mark.data
+def test_a_ct_that_is_no_chest_in_hu():
+    (source,) = find_sources([case("21_ct_without_intercept.zip")])
+    assert "is not in HU" in failure(source)
+
+
+@pytest.mark.data
+def test_niftis(ct):
+    (placed,), (unplaced,), (wide,) = (
+        find_sources([case(f"{name}.nii.gz")])
+        for name in ("26_reference", "26_no_affine", "28_int64")
+    )
+    assert volume_of(placed, ct)[0].lung_ml == pytest.approx(2195, abs=1)
+    found, notes = volume_of(unplaced, ct)
+    assert notes == ("unplaced",)
+    assert found.lung_ml is None
+    assert volume_of(wide, ct)[0].involved_percent == pytest.approx(6.1, abs=0.1)
+
+
+def test_other_parts_of_the_body(tmp_path):
+    from test_sources import ct_slice
+
+    plane = np.full((8, 8), -800)
+    for part, refused in (("BRAIN", True), ("CHESTABDPELVIS", False), ("", False)):
+        path = tmp_path / f"slice_{part}.dcm"
+        path.write_bytes(ct_slice(plane, 0, BodyPartExamined=part))
+        (source,) = find_sources([path])
+        if refused:
+            assert "BodyPartExamined: BRAIN" in failure(source)
+        else:
+            assert describe("a", source.read(), "ct").flags == ()
+
+
+def test_lungs_too_small_for_a_chest(ct, monkeypatch):
+    from covseg_tf.imaging import Volume
+
+    slices = np.stack([FILM, FILM])
+    plain = score_volume(Volume(slices, None), ct)
+    if "not_a_ct_slice" in plain.flags:
+        monkeypatch.setattr("covseg_tf.edge.segmenter.guard_flags", lambda *_: ())
+    assert score_volume(Volume(slices, (5.0, 1.5, 1.5)), ct).flags == ()
+    small = score_volume(Volume(slices, (5.0, 0.1, 0.1)), ct)
+    assert small.flags == ("lung_area_implausible",)
+    assert (small.involved_percent, small.lung_ml) == (None, None)
+
+
+def test_the_json_says_what_was_left_out(tmp_path, xray):
+    import json
+
+    folder = tmp_path / "films"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(encode(".png", FILM))
+    (folder / "notes.txt").write_text("no film")
+    triage([folder], tmp_path / "out", xray)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["left_out"] == {"no images": 1}
+    assert cv2.imread(str(tmp_path / "out" / "masks" / "a_lung.png")) is not None
