@@ -8,6 +8,7 @@ import numpy as np
 from covseg_tf.imaging.contrast import as_grey
 from covseg_tf.imaging.decode import FLAGS, JPEG_END, check_jpeg, decode
 from covseg_tf.imaging.film import Film
+from covseg_tf.imaging.grey_alpha import read_grey_alpha, turn
 from covseg_tf.imaging.headers import check_header
 from covseg_tf.imaging.png_jpeg import JPEG
 from covseg_tf.imaging.regular_file import read_file
@@ -58,7 +59,7 @@ def read_pixels(data: bytes, page: int = 0) -> tuple[np.ndarray, tuple[str, ...]
     notes: tuple[str, ...] = ()
     if data.startswith(JPEG) and not check_jpeg(data):
         notes, data = ("no_end_mark",), data + JPEG_END
-    image = decode(data, page)
+    image = _decode_tiff(data) if is_tiff(data) and page == 0 else decode(data, page)
     if sorted(image.shape[:2]) != sorted(size):
         raise ValueError(
             f"its header states {size[0]} x {size[1]} pixels, it holds "
@@ -90,6 +91,13 @@ def read_image(path: str | pathlib.Path) -> np.ndarray:
         raise ValueError(f"{path}: {error.strerror or error}.") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _decode_tiff(data):
+    grey = read_grey_alpha(data)
+    if grey is None:
+        return decode(data)
+    return turn(grey, tiff_pages(data)[0].orientation)
 
 
 def _was_turned(data, page, image):

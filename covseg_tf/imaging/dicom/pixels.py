@@ -67,15 +67,13 @@ def read_frame(dataset, index: int = 0) -> np.ndarray:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_transfer_syntax:
         raise ValueError(f"its pixels are packed in an unknown way ({syntax}).")
-    plugin = ""
+    plugins = [""]
     if syntax.is_compressed and not syntax.is_deflated:
-        plugin = _choose_plugin(syntax)
+        plugins = _plugins(syntax)
         code = _check_code(dataset, str(syntax), index, size)
         if syntax == _BASELINE:
             return _decode_baseline(code, size)
-    from pydicom.pixels import pixel_array
-
-    frame = pixel_array(dataset, index=index, decoding_plugin=plugin)
+    frame = _first_that_decodes(dataset, index, plugins)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         from pydicom.pixels import apply_color_lut
 
@@ -85,27 +83,53 @@ def read_frame(dataset, index: int = 0) -> np.ndarray:
     return frame
 
 
-def _choose_plugin(syntax):
-    """Name of pydicom's plug-in that is to decode, empty where OpenCV does.
+def _first_that_decodes(dataset, index, plugins):
+    from pydicom.pixels import pixel_array
+
+    *others, last = plugins
+    for plugin in others:
+        try:
+            return pixel_array(dataset, index=index, decoding_plugin=plugin)
+        except MemoryError:
+            raise
+        except Exception:  # what one decoder cannot another may: 12 bits, odd colours
+            continue
+    try:
+        return pixel_array(dataset, index=index, decoding_plugin=last)
+    except (RuntimeError, NotImplementedError) as error:
+        syntax = dataset.file_meta.TransferSyntaxUID
+        if str(syntax) not in _JPEG or {"gdcm", "pylibjpeg"} & set(plugins):
+            raise
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{_needs(syntax)} ({last}: {reason})") from None
+
+
+def _plugins(syntax):
+    """Names of pydicom's plug-ins that may decode, one empty where OpenCV does.
 
     GDCM comes last, and never for JPEG 2000: there a damaged file makes it abort
     the whole process.
     """
     if syntax == _BASELINE:
-        return ""
+        return [""]
     from pydicom.pixels import get_decoder
 
     try:
         plugins = get_decoder(syntax).available_plugins
     except NotImplementedError:
         raise ValueError(f"its pixels are packed as {syntax.name}.") from None
-    may = [name for name in plugins if name != "gdcm"]
+    # Pillow fails where pylibjpeg, if it is there, reads most.
+    may = sorted(set(plugins) - {"gdcm"}, key=lambda name: name == "pillow")
     if "gdcm" in plugins and str(syntax) not in _JPEG_2000:
         may.append("gdcm")
     if may:
-        return may[0]
+        return may
+    raise ValueError(_needs(syntax))
+
+
+def _needs(syntax):
     package = "pylibjpeg-libjpeg" if str(syntax) in _JPEG else "pylibjpeg-openjpeg"
-    raise ValueError(
+    return (
         f"its pixels are packed as {syntax.name}; reading them needs a plug-in: "
         f"pip install pylibjpeg {package}"
         + (" or python-gdcm." if str(syntax) in _JPEG else ".")
