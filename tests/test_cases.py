@@ -106,6 +106,42 @@ def test_grey_and_alpha_keep_their_depth(tmp_path, packing, predictor):
     np.testing.assert_array_equal(read_image(path), np.rot90(DEEP, -1))
 
 
+@pytest.mark.parametrize(
+    ("orientation", "turn", "notes"),
+    [
+        (["L", "F"], (1, 1), ()),
+        (["R", "F"], (1, -1), ("mirrored",)),
+        (["L", "H"], (-1, 1), ("upended",)),
+        (["R", "H"], (-1, -1), ("mirrored", "upended")),
+    ],
+)
+def test_a_film_hangs_as_its_header_says(orientation, turn, notes):
+    rows, columns = turn
+    filed = FILM[::rows, ::columns]
+    (source,) = bytes_sources("a", dicom(filed, PatientOrientation=orientation))
+    film = source.read()
+    np.testing.assert_array_equal(film.pixels, FILM)
+    np.testing.assert_array_equal(film.mask_to_file(film.pixels > 99), filed > 99)
+    assert film.notes == notes
+
+
+@pytest.mark.parametrize(
+    ("description", "view"),
+    [
+        ("CHEST LAT", "LL"),
+        ("W Chest Lateral", "LL"),
+        ("Thorax seitlich", "LL"),
+        ("CHEST PA", "PA"),
+        ("CHEST PA AND LAT", ""),
+        ("CHEST LAT DECUBITUS", ""),
+        ("PLATE LATERALITY", ""),
+    ],
+)
+def test_the_view_of_a_series(description, view):
+    (source,) = bytes_sources("a", dicom(FILM, SeriesDescription=description))
+    assert source.read().view == view
+
+
 SCORED = {
     "05 grey and alpha": (grey_alpha, "stretched"),
     "02 one hot pixel": (lambda: encode(".png", hot(DEEP)), "stretched"),

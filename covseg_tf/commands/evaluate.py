@@ -48,8 +48,9 @@ class Options:
 def run(options: Options) -> None:
     """Scores the model, prints and writes what it finds."""
     check_folder(options.out, options.force)
-    networks, predictor = _load(options)
+    # Loading a network takes longer than finding that there is nothing to show it.
     samples = read_samples(options.data, options.split)
+    networks, predictor = _load(options)
     rows, curve = evaluate_with_curve(
         predictor, samples, predictor.spec, predictor.threshold
     )

@@ -9,6 +9,7 @@ import numpy as np
 NOTE_TEXTS = {
     "turned": "Turned as its EXIF tag says.",
     "mirrored": "Mirrored back: the header says the patient's right is on the right.",
+    "upended": "Set upright: the header says the patient's head is at the bottom.",
     "inverted": "Greys were inverted: lungs were bright.",
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
@@ -36,13 +37,14 @@ class Film:
         pixels: uint8 `(rows, columns)`, what is scored.
         shape: `(rows, columns)` of the image in its file, after EXIF turning.
         box: `(top, left)` of `pixels` within an image of that shape, which is
-            mirrored back already where `mirrored` says so.
+            mirrored back and set upright already where the last two say so.
         notes: Keys of `NOTE_TEXTS`: what was done to it.
         modality: DICOM modality (`"CR"`, `"DX"`, `"CT"`, ...), empty if unknown.
         view: DICOM view (`"PA"`, `"AP"`, `"LL"`, ...), empty if unknown.
         dicom: The `pydicom.Dataset` it came from, without pixels, or `None`.
         frame: Which frame of the file, counted from 1, or `None` if it has one.
         mirrored: Whether the file has left and right swapped; `pixels` have not.
+        upended: Whether the file has top and bottom swapped, likewise.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
@@ -54,6 +56,7 @@ class Film:
     dicom: Any = dataclasses.field(default=None, repr=False)
     frame: int | None = None
     mirrored: bool = False
+    upended: bool = False
 
     def mask_to_file(self, mask: np.ndarray) -> np.ndarray:
         """Returns a mask of `pixels` as one of the whole image as it is filed."""
@@ -62,7 +65,8 @@ class Film:
             whole = np.zeros(self.shape, mask.dtype)
             (top, left), (rows, columns) = self.box, mask.shape
             whole[top : top + rows, left : left + columns] = mask
-        return np.ascontiguousarray(whole[:, ::-1]) if self.mirrored else whole
+        whole = whole[::-1] if self.upended else whole
+        return np.ascontiguousarray(whole[:, ::-1] if self.mirrored else whole)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Films from DICOM files of radiography."""
 
+import re
+
 import cv2
 import numpy as np
 
@@ -10,6 +12,8 @@ from covseg_tf.imaging.film import Film
 
 # Radiography, and what scanned or exported films are filed under.
 _RADIOGRAPHY = ("CR", "DX", "DR", "RG", "OT", "SC", "")
+_LATERALS = {"LAT", "LATERAL", "LATERALE", "LL", "RL", "LLAT", "RLAT", "SEITLICH"}
+_DECUBITUS = {"DECUB", "DECUBITUS", "LLD", "RLD"}
 _VIEWS = {
     # SNOMED CT, then the codes it replaced in DICOM.
     **{"399348003": "AP", "399182000": "PA", "399173006": "LL", "399198007": "RL"},
@@ -21,7 +25,8 @@ _VIEWS = {
 def read_dicom_film(data: bytes, frame: int | None = None) -> Film:
     """Reads one frame of a radiograph as it is looked at.
 
-    One whose rows run to the patient's right is mirrored back.
+    One whose rows run to the patient's right is mirrored back, one whose columns run
+    to the head is set upright.
 
     Args:
         data: The file.
@@ -44,14 +49,19 @@ def read_dicom_film(data: bytes, frame: int | None = None) -> Film:
         if frame is None and frame_count(dataset) > 1:
             raise ValueError(f"holds {frame_count(dataset)} frames. Expected one.")
         grey, notes = _grey(dataset, read_frame(dataset, frame or 0))
-        view, mirrored = view_of(dataset), _is_mirrored(dataset)
+        view, (rows, columns) = view_of(dataset), _directions(dataset)
+        frontal = rows in ("L", "R") and columns in ("F", "H")
+        mirrored, upended = frontal and rows == "R", frontal and columns == "H"
         if mirrored:
             grey, notes = np.ascontiguousarray(grey[:, ::-1]), (*notes, "mirrored")
+        if upended:
+            grey, notes = np.ascontiguousarray(grey[::-1]), (*notes, "upended")
         del dataset["PixelData"]
         number = None if frame is None else frame + 1
         return Film(
             *(grey, grey.shape, (0, 0), notes, modality, view, dataset, number),
             mirrored=mirrored,
+            upended=upended,
         )
 
 
@@ -59,7 +69,7 @@ def view_of(dataset) -> str:
     """Returns the view: `"PA"`, `"AP"`, `"LL"`, ..., empty if unknown.
 
     From `ViewPosition`, else `ViewCodeSequence`, else `PatientOrientation`,
-    whose rows run from front to back on a lateral film.
+    whose rows run from front to back on a lateral film, else `SeriesDescription`.
     """
     view = text_of(dataset, "ViewPosition").upper()
     if "LAT" in view:  # LATERAL, LLAT, LT LAT, RIGHT LATERAL
@@ -72,12 +82,20 @@ def view_of(dataset) -> str:
         )
         if view:
             return view
-    return "LL" if _directions(dataset)[0] in ("A", "P") else ""
+    if _directions(dataset)[0] in ("A", "P"):
+        return "LL"
+    return _view_of_series(text_of(dataset, "SeriesDescription"))
 
 
-def _is_mirrored(dataset):
-    """Whether a frontal film hangs with the patient's right on the right."""
-    return _directions(dataset) == ("R", "F")
+def _view_of_series(description):
+    """The view that a description names; nothing if it names a lateral and others."""
+    words = set(re.findall(r"[A-Z]+", description.upper()))
+    if words & _DECUBITUS:  # lies on the side, seen from the front
+        return ""
+    frontal = sorted(words & {"AP", "PA"})
+    if words & _LATERALS:
+        return "" if frontal else "LL"
+    return frontal[0] if len(frontal) == 1 else ""
 
 
 def _directions(dataset):

@@ -64,7 +64,7 @@ def write_film_dicom(
         raise NotWritable("the source is one frame of several in a file.")
     pixels = np.stack([in_file["lung"], in_file["infection"]], axis=-1)[None]
     shown = source
-    if film.mirrored:  # the overlay is drawn on pixels that were mirrored back
+    if film.mirrored or film.upended:  # the overlay is drawn on pixels as they hang
         shown = copy.deepcopy(source)
         shown.PatientOrientation = ["L", "F"]
     _write_pair(
