@@ -90,7 +90,7 @@ def run(monkeypatch, tmp_path):
     def run(image, modality="xray"):
         source = Source("films/film.dcm", "1", lambda: image)
         module = sys.modules[triage.__module__]
-        monkeypatch.setattr(module, "find_sources", lambda paths, correct: [source])
+        monkeypatch.setattr(module, "find_sources", lambda *_: [source])
         segmenter = Drawn(modality, tmp_path)
         (row,) = triage([], tmp_path / "out", segmenter, dicom=True)
         return row, tmp_path / "out"

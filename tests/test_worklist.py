@@ -94,9 +94,7 @@ def give(monkeypatch):
 
     def set_sources(*sources):
         module = sys.modules[triage.__module__]
-        monkeypatch.setattr(
-            module, "find_sources", lambda paths, correct: list(sources)
-        )
+        monkeypatch.setattr(module, "find_sources", lambda *_: list(sources))
 
     return set_sources
 
