@@ -70,7 +70,7 @@ def ct_headers(orientation=(1, 0, 0, 0, 1, 0), count=3):
             "CT",
             ImageOrientationPatient=list(orientation),
             ImagePositionPatient=[0, 0, 5.0 * number],
-            PixelSpacing=[0.7, 0.7],
+            PixelSpacing=[2.0, 2.0],
             SliceThickness=5,
             FrameOfReferenceUID=FRAME,
         )
@@ -179,7 +179,7 @@ def test_a_film_that_was_mirrored_back(run):
 )
 def test_segmentation_of_a_series_lies_as_its_slices_do(run, orientation, axes):
     sources = ct_headers(orientation)
-    row, out = run(Volume(np.stack([grey()] * 3), (5, 0.7, 0.7), dicom=sources), "ct")
+    row, out = run(Volume(np.stack([grey()] * 3), (5, 2.0, 2.0), dicom=sources), "ct")
     assert not row.notes
     segmentation = highdicom.seg.segread(out / row.dicom_seg)
     pixels = segmentation.get_pixels_by_source_instance(

@@ -190,13 +190,13 @@ def test_volume_is_summed_over_its_slices(give, tmp_path):
                 found.infection_levels[:] = 0
             return found
 
-    give(source(Volume(np.stack([grey()] * 4), (2.0, 0.5, 0.5)), "lung.nii.gz"))
+    give(source(Volume(np.stack([grey()] * 4), (2.0, 2.0, 2.0)), "lung.nii.gz"))
     (row,) = triage([], tmp_path / "out", Third("ct"))
     assert (row.kind, row.slices, row.shown_slice) == ("volume", 4, 3)
     assert row.involved_percent == 25 / 4
-    # 60 x 30 pixels a lung, two lungs, four slices, 0.5 mm3 a voxel.
-    assert row.lung_ml == pytest.approx(2 * 1800 * 4 * 0.5 / 1000)
-    assert row.infection_ml == pytest.approx(900 * 0.5 / 1000)
+    # 60 x 30 pixels a lung, two lungs, four slices, 8 mm3 a voxel.
+    assert row.lung_ml == pytest.approx(2 * 1800 * 4 * 8 / 1000)
+    assert row.infection_ml == pytest.approx(900 * 8 / 1000)
     assert row.extent is None
     folder = tmp_path / "out" / row.lung_mask
     assert folder.name == "lung"
@@ -206,7 +206,7 @@ def test_volume_is_summed_over_its_slices(give, tmp_path):
     ]
     assert sums == [0, 0, 900, 0]
     validate(json.loads((tmp_path / "out" / "report.json").read_text()))
-    assert "Lung 7 ml, infection 0 ml" in (tmp_path / "out" / "report.html").read_text()
+    assert "Lung 115 ml, infection 7 ml" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
