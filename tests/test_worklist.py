@@ -206,7 +206,8 @@ def test_volume_is_summed_over_its_slices(give, tmp_path):
     ]
     assert sums == [0, 0, 900, 0]
     validate(json.loads((tmp_path / "out" / "report.json").read_text()))
-    assert "Lung 115 ml, infection 7 ml" in (tmp_path / "out" / "report.html").read_text()
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "Lung 115 ml, infection 7 ml" in report
 
 
 @pytest.mark.parametrize(
