@@ -187,8 +187,9 @@ def test_volumes_are_checked(tmp_path):
     assert report.images == 12
     assert report.faults == (
         f"{tmp_path / 'Lung_Mask' / 'hollow.nii'}, slice 2: the lung mask is empty.",
-        f"{folder / 'odd.nii'}: holds 0 to 955. Expected a CT in HU, with air below "
-        "-200, or grey levels 0 to 255; mend the slope and intercept of its header.",
+        f"{folder / 'odd.nii'}: holds 0 to 955, hardly any of it between -1400 and "
+        "-300. Expected a CT in HU, which has air and lung there, or grey levels 0 to "
+        "255; mend the slope and intercept of its header.",
     )
     grey = [note for note in report.notes if note.startswith(str(folder / "grey.nii"))]
     assert len(grey) == 1
