@@ -13,6 +13,7 @@ from covseg_tf.imaging.dicom.header import dicom_errors, number_of, parse_dicom
 from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
 from covseg_tf.imaging.film import Volume
 from covseg_tf.imaging.limits import MAX_PIXELS, MAX_VOLUME
+from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.sources.entry import Entry
 
 # A slice's place is told apart from its neighbour's, in mm.
@@ -56,7 +57,8 @@ def read_series(entries: Sequence[Entry]) -> Volume:
             with dicom_errors():
                 plane, header = _read_slice(entry.load())
         except ValueError as error:
-            raise ValueError(f"{entry.name}: {error}") from None
+            kind = PassingError if isinstance(error, PassingError) else ValueError
+            raise kind(f"{entry.name}: {error}") from None
         size += plane.size
         if size > MAX_VOLUME:
             raise ValueError(f"holds more than {MAX_VOLUME} pixels.")
