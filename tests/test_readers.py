@@ -186,7 +186,8 @@ def test_grey_volumes_are_not_windowed(tmp_path):
     save_volume(path, grey)
     assert planes(read_ct_volumes(root)[0])[0][0].tolist() == [255, 0, 0, 17]
     save_volume(path, grey.astype(np.int16) * 16)
-    with pytest.raises(ValueError, match="holds 0 to 4080, .* Expected a CT in HU") as e:
+    refusal = "holds 0 to 4080, .* Expected a CT in HU"
+    with pytest.raises(ValueError, match=refusal) as e:
         planes(read_ct_volumes(root)[0])
     assert str(path) in str(e.value)
 
@@ -532,6 +533,8 @@ def test_manifest_errors(tmp_path):
         "row 1 has no name": b"name,split\n,train\n",
         "cannot be read as CSV": b"name\n\xff\xfe\n",
         r"images/a.png: missing; the manifest names 'a'. And 2 more": b"name\na\n",
+        r"'\.\./\.\./a' leads out of the folder": b"name\n../../a\n",
+        r"'/etc/a' leads out of the folder": b"name\n/etc/a\n",
     }.items():
         path.write_bytes(content)
         with pytest.raises(ValueError, match=text):
