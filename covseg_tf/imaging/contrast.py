@@ -63,6 +63,9 @@ def as_grey(image: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     a quarter of the range. These and all other depths are stretched between robust
     ends: a few pixels far from all others, hot ones or a marker, do not own the range.
 
+    Args:
+        image: As for `to_grey`.
+
     Returns:
         uint8 `(rows, columns)`, and keys of `NOTE_TEXTS`: `"colour"` where channels
         differ, `"stretched"` where the range was.
