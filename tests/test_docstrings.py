@@ -62,6 +62,8 @@ def test_every_room_has_its_page_in_the_reference(room):
 def test_documented_and_examples_run(room, name):
     module = import_room(room)
     thing = getattr(module, name)
+    if not callable(thing):  # a constant: its comment stands where it is set
+        return
     doc = inspect.getdoc(thing)
     assert doc
     assert doc[0].isupper()

@@ -40,7 +40,7 @@ def test_a_surprise_is_saved_and_named(tmp_path, monkeypatch):
     def surprise(name, data):
         raise KeyError(name)
 
-    monkeypatch.setattr("read", surprise)
+    monkeypatch.setattr(fuzz, "read", surprise)
     with pytest.raises(AssertionError, match=r"input 0 \(png\), saved as fuzz_5_0.bin"):
         fuzz.run(3, seed=5)
     assert (tmp_path / "fuzz_5_0.bin").stat().st_size

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import shutil
 import sys
 
 import cv2
@@ -523,6 +524,30 @@ def test_manifest_with_dicom_images(tmp_path):
     assert infection.all()
 
 
+def test_masks_may_lack_as_a_whole_but_not_one_by_one(tmp_path):
+    root = manifest_folder(tmp_path, ROWS)
+    (root / "infection_masks" / "b.png").unlink()
+    with pytest.raises(ValueError, match="infection_masks/b.png: missing; the mani"):
+        read_samples(root)
+    shutil.rmtree(root / "infection_masks")
+    samples = read_samples(root)
+    assert {sample.infection_mask for sample in samples} == {None}
+    assert all(sample.lung_mask.is_file() for sample in samples)
+    assert planes(samples[0], 8, 8)[2].sum() == 0
+
+
+def test_extents_out_of_range_are_named(tmp_path):
+    path = tmp_path / "manifest.csv"
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((8, 8), np.uint8))
+    path.write_text("name,geo_right_1,geo_left_1\na,2,\n")
+    assert read_samples(tmp_path)[0].extents == (2.0, None)
+    for text in ("7", "two", "-1"):
+        path.write_text(f"name,geo_right_1\na,{text}\n")
+        with pytest.raises(ValueError, match=f"0 to 4. Received for 'a': {text}"):
+            read_samples(tmp_path)
+
+
 def test_manifest_errors(tmp_path):
     with pytest.raises(ValueError, match="Expected a CSV file with a column name"):
         read_manifest(tmp_path)
@@ -532,7 +557,7 @@ def test_manifest_errors(tmp_path):
         "names no image": b"name\n",
         "row 1 has no name": b"name,split\n,train\n",
         "cannot be read as CSV": b"name\n\xff\xfe\n",
-        r"images/a.png: missing; the manifest names 'a'. And 2 more": b"name\na\n",
+        r"images/a.png: missing; the manifest names 'a'.": b"name\na\n",
         r"'\.\./\.\./a' leads out of the folder": b"name\n../../a\n",
         r"'/etc/a' leads out of the folder": b"name\n/etc/a\n",
     }.items():

@@ -24,7 +24,10 @@ class Estimate(NamedTuple):
 
 
 def pearson(given: ArrayLike, wanted: ArrayLike) -> float:
-    """Returns the linear correlation, in `[-1, 1]`; NaN where one is constant."""
+    """Returns the linear correlation of `given` and `wanted`, in `[-1, 1]`.
+
+    NaN where one of them is constant.
+    """
     first, second = _pair(given, wanted)
     if first.std() == 0 or second.std() == 0:
         return float("nan")
@@ -32,12 +35,15 @@ def pearson(given: ArrayLike, wanted: ArrayLike) -> float:
 
 
 def spearman(given: ArrayLike, wanted: ArrayLike) -> float:
-    """Returns the correlation of the ranks, in `[-1, 1]`; equals share a rank."""
+    """Returns the correlation of the ranks of `given` and `wanted`.
+
+    In `[-1, 1]`; equal values share a rank.
+    """
     return pearson(*map(_ranks, _pair(given, wanted)))
 
 
 def mean_error(given: ArrayLike, wanted: ArrayLike) -> float:
-    """Returns the mean absolute difference."""
+    """Returns the mean absolute difference of `given` and `wanted`."""
     first, second = _pair(given, wanted)
     return float(np.abs(first - second).mean())
 

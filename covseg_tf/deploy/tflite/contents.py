@@ -14,7 +14,7 @@ _SMALLEST_SCALE = 1e-6
 
 
 def read_schema(data: bytes):
-    """Returns the TFLite file as its flatbuffer object tree."""
+    """Returns the TFLite file `data` as its flatbuffer object tree."""
     from ai_edge_litert import schema_py_generated as schema
 
     return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
@@ -31,7 +31,7 @@ def named_operators(tree) -> Iterator[tuple[str, Any]]:
 
 
 def operator_names(data: bytes) -> dict[str, int]:
-    """Returns how often each operator occurs in a TFLite file."""
+    """Returns how often each operator occurs in the TFLite file `data`."""
     counts = collections.Counter(name for name, _ in named_operators(read_schema(data)))
     return dict(sorted(counts.items()))
 
