@@ -19,7 +19,10 @@ from covseg_tf.triage.record.journal import FINISHED, JOURNAL
 from covseg_tf.triage.record.output import mark_folder
 
 COUNT = 1000
-TIMES = re.compile(r"\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d(Z| UTC)")
+# Of a journal, too, which holds when each row was done, in the order they were.
+TIMES = re.compile(
+    r'\d{4}-\d\d-\d\d.\d\d:\d\d:\d\d(Z| UTC)|(?<="covseg-journal" content=")\w{64}'
+)
 
 
 def write_films(folder, count):

@@ -10,7 +10,7 @@ from covseg_tf.imaging.png_jpeg import (
     check_size,
     walk_jpeg,
 )
-from covseg_tf.imaging.tiff import is_tiff, tiff_pages
+from covseg_tf.imaging.tiff import is_tiff, tiff_page
 
 _NAMES = "PNG, JPEG, TIFF, BMP, WebP, DICOM, NIfTI or zip"
 
@@ -31,10 +31,8 @@ def check_header(data: bytes, page: int = 0) -> tuple[int, int]:
     if data.startswith(PNG):
         return check_image(data, MAX_PIXELS)
     if is_tiff(data):
-        pages = tiff_pages(data)
-        if page >= len(pages):
-            raise ValueError(f"the TIFF file has {len(pages)} pages.")
-        return pages[page].rows, pages[page].columns
+        found = tiff_page(data, page)
+        return found.rows, found.columns
     try:
         if data[:2] == b"BM":
             return _check_bmp(data)

@@ -8,6 +8,10 @@ MAX_DECODED = 800_000_000
 MAX_FILE = 1 << 30
 # Bytes of a volume, as it is stored and as grey levels.
 MAX_VOLUME = 1 << 30
+# Planes of a volume along any axis; each is a run of the network.
+MAX_SLICES = 5000
+# Members of a gzip file; those who pack in blocks of 64 KB write 16,000 in 1 GB.
+MAX_MEMBERS = 50_000
 # Bytes of standard input.
 MAX_STDIN = 512 << 20
 # Pages of a TIFF or frames of a DICOM file.

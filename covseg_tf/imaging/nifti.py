@@ -11,13 +11,15 @@ import numpy as np
 from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH, window_hounsfield
 from covseg_tf.imaging.film import Volume
 from covseg_tf.imaging.hounsfield import air_share, has_air
-from covseg_tf.imaging.limits import MAX_VOLUME
+from covseg_tf.imaging.limits import MAX_MEMBERS, MAX_SLICES, MAX_VOLUME
+from covseg_tf.imaging.passing_error import PassingError
 
 _GZIP = b"\x1f\x8b"
 _LONGEST_HEADER = 544
 # Header extensions lie between the header and the voxels.
 _MOST_OFFSET = 16 << 20
 _MOST_TRAILING = 1 << 16
+_PIECE = 1 << 10
 _LOCK = threading.Lock()
 _SECOND = b"n+2\0"
 
@@ -178,7 +180,7 @@ def _nibabel_errors():
     try:
         import nibabel
     except ImportError:
-        raise ValueError(
+        raise PassingError(
             "reading NIfTI needs nibabel: pip install 'covseg-tf[medical]'"
         ) from None
     logger = nibabel.imageglobals.logger
@@ -227,6 +229,9 @@ def _size_of(header):
         raise ValueError(f"voxels of type {kind} are not read.")
     if not 0 <= start <= _MOST_OFFSET:
         raise ValueError("the NIfTI file is damaged (where its voxels begin).")
+    longest = max(map(int, header.get_data_shape()))
+    if longest > MAX_SLICES:
+        raise ValueError(f"holds {longest} planes; at most {MAX_SLICES} are read.")
     size = math.prod(map(int, header.get_data_shape())) * kind.itemsize
     if size > MAX_VOLUME:
         raise ValueError(f"holds {size} bytes of voxels; at most {MAX_VOLUME}.")
@@ -239,17 +244,27 @@ def _inflate(data, size, to_end=False):
     With `to_end` the last member's checksum, too, must be there and right,
     unless more than 64 KB follow what is asked for.
     """
-    parts, have, member = [], 0, None
+    parts, have, place, member = [], 0, 0, None
     try:
-        while data.startswith(_GZIP) and have < size:
+        for _ in range(MAX_MEMBERS):
+            if data[place : place + 2] != _GZIP or have >= size:
+                break
             member = zlib.decompressobj(31)
-            parts.append(member.decompress(data, size - have))
-            have += len(parts[-1])
+            # In pieces that grow: what a member leaves over is copied each time.
+            piece = _PIECE
+            while not member.eof and have < size and place < len(data):
+                packed = data[place : place + piece]
+                place, piece = place + piece, 4 * piece
+                parts.append(member.decompress(packed, size - have))
+                have += len(parts[-1])
+            place = min(place, len(data)) - len(member.unused_data)
             if not member.eof:
                 break
-            data = member.unused_data
+        else:
+            raise ValueError(f"the gzip file has more than {MAX_MEMBERS} members.")
         if to_end and member is not None and not member.eof:
-            member.decompress(member.unconsumed_tail, _MOST_TRAILING)
+            left = member.unconsumed_tail + data[place : place + 2 * _MOST_TRAILING]
+            member.decompress(left, _MOST_TRAILING)
             if not member.eof and not member.unconsumed_tail:
                 raise ValueError("the NIfTI file is cut short.")
     except zlib.error as error:

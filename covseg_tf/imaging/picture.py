@@ -12,7 +12,7 @@ from covseg_tf.imaging.grey_alpha import read_grey_alpha, turn
 from covseg_tf.imaging.headers import check_header
 from covseg_tf.imaging.png_jpeg import JPEG
 from covseg_tf.imaging.regular_file import read_file
-from covseg_tf.imaging.tiff import is_tiff, tiff_pages
+from covseg_tf.imaging.tiff import is_tiff, tiff_page
 
 
 def read_picture(data: bytes, page: int | None = None) -> Film:
@@ -102,7 +102,7 @@ def _decode_tiff(data):
 
 def _was_turned(data, page, image):
     if is_tiff(data):
-        return tiff_pages(data)[page].orientation in range(2, 9)
+        return tiff_page(data, page).orientation in range(2, 9)
     # Rather than trusting one more parser of EXIF than OpenCV's.
     if b"Exif\0\0" not in data and b"eXIf" not in data and b"EXIF" not in data:
         return False

@@ -5,8 +5,10 @@ import pathlib
 from collections.abc import Iterable
 
 from covseg_tf.imaging.sources.find_sources import Source
+from covseg_tf.imaging.sources.unique_names import UniqueNames
 from covseg_tf.triage.record.journal import Journal
-from covseg_tf.triage.record.output import LAYERS, remove_outputs
+from covseg_tf.triage.record.names import LAYERS
+from covseg_tf.triage.record.output import remove_outputs
 
 Work = tuple[Source, str]
 
@@ -25,9 +27,9 @@ def plan(sources: Iterable[Source], journal: Journal, out: pathlib.Path) -> list
                 again[source.name] = stem
                 remove_outputs(out, stem)
                 del journal.done[source.name]
-    taken = {stem.lower() for _, stem, _ in journal.done.values()}
-    taken |= {stem.lower() for stem in again.values()}
-    return [(s, again.get(s.name) or _unique(_stem(s.name), taken)) for s in todo]
+    taken = [*(stem for _, stem, _ in journal.done.values()), *again.values()]
+    unique = UniqueNames(taken, key=str.lower)
+    return [(s, again.get(s.name) or unique(_stem(s.name))) for s in todo]
 
 
 def _is_whole(row, out):
@@ -37,7 +39,10 @@ def _is_whole(row, out):
     if row.overlay:
         layer = out / LAYERS / pathlib.PurePath(row.overlay).name
         paths += [layer, layer.with_suffix(".png")]
-    return all(path.exists() and path.stat().st_size > 0 for path in paths)
+    return all(
+        path.exists() and not path.is_symlink() and path.stat().st_size > 0
+        for path in paths
+    )
 
 
 def _stem(name):
@@ -53,12 +58,3 @@ def _stem(name):
     safe = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in last)
     safe = os.fsencode(safe.strip(". "))[:120].decode("utf-8", "ignore")
     return "stdin" if name == "-" else safe or "image"
-
-
-def _unique(stem, taken):
-    name, number = stem, 1
-    while name.lower() in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name.lower())
-    return name

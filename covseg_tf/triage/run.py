@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import pathlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,16 +16,16 @@ from covseg_tf.triage.record.output import (
     REPORTS,
     check_output,
     holds_run,
-    is_own,
     lock_output,
     prepare_output,
+    without_own,
     write_atomic,
 )
 from covseg_tf.triage.record.row import TriageRow
 from covseg_tf.triage.record.worklist import RunFacts, urgency
-from covseg_tf.triage.report.html import MOST_CARDS, write_report
+from covseg_tf.triage.report.html import MOST_CARDS, is_written_from, write_report
 from covseg_tf.triage.report.tables import to_csv, to_json
-from covseg_tf.triage.scorer import Scorer, utc_now
+from covseg_tf.triage.scorer import Scored, Scorer, utc_now
 
 
 def triage(
@@ -95,14 +96,14 @@ def triage(
             scorers = _scorers(segmenter, out, dicom, jobs)
             work = plan(sources, journal, out)
             rows = _all_rows(work, journal, scorers, on_row)
-            if rows and (work or not _is_reported(out)):
+            if rows and not _is_reported(out, journal):
                 facts = dataclasses.replace(
                     facts,
                     started=journal.header["started"],
                     finished=utc_now(),
                     left_out=dict(sorted(left_out.items())),
                 )
-                _write_reports(out, rows, facts, segmenter, report_images)
+                _write_reports(out, rows, facts, segmenter, report_images, journal)
             finished = bool(rows)
         finally:
             journal.close(finished)
@@ -137,7 +138,8 @@ def _find(paths, out, resume, correct, left_out):
             return []
         raise
     # Masks of an earlier report inside a searched folder are no images.
-    sources = [s for s in sources if not is_own(s.path or s.name, out)]
+    outside = without_own((s.path or s.name for s in sources), out)
+    sources = list(itertools.compress(sources, outside))
     if not sources and not resume:
         raise ValueError(f"no image found besides those that were written into {out}.")
     return sources
@@ -168,20 +170,21 @@ def _scorers(segmenter, out, dicom, jobs):
     return [Scorer(each, out, dicom) for each in segmenters]
 
 
-def _is_reported(out):
-    return all((out / name).exists() for name in REPORTS)
+def _is_reported(out, journal):
+    whole = all((out / name).exists() for name in REPORTS)
+    return whole and is_written_from(out, journal.digest)
 
 
 def _all_rows(work, journal, scorers, on_row):
     total = len(journal.done) + len(work)
-    for (source, stem), row in _score(work, scorers):
-        journal.add(source.identity, stem, row)
+    for (source, stem), (row, lasts) in _score(work, scorers):
+        journal.add(source.identity if lasts else "", stem, row)
         if on_row is not None:
             on_row(row, len(journal.done), total)
     return sorted((row for _, _, row in journal.done.values()), key=urgency)
 
 
-def _score(work: Sequence[Work], scorers) -> Iterator[tuple[Work, TriageRow]]:
+def _score(work: Sequence[Work], scorers) -> Iterator[tuple[Work, Scored]]:
     if len(scorers) == 1:
         for item in work:
             yield item, scorers[0](*item)
@@ -209,7 +212,8 @@ def _score(work: Sequence[Work], scorers) -> Iterator[tuple[Work, TriageRow]]:
         pool.shutdown(cancel_futures=True)
 
 
-def _write_reports(out, rows, facts, segmenter, report_images):
-    write_atomic(out / "report.csv", to_csv(rows, facts).encode())
-    write_atomic(out / "report.json", to_json(rows, facts).encode())
-    write_report(out, rows, facts, segmenter.bundle, report_images)
+def _write_reports(out, rows, facts, segmenter, report_images, journal):
+    write_atomic(out / "report.csv", to_csv(rows, facts).encode(), sync=True)
+    write_atomic(out / "report.json", to_json(rows, facts).encode(), sync=True)
+    # The last, since it says which journal all of them were written from.
+    write_report(out, rows, facts, segmenter.bundle, report_images, journal.digest)

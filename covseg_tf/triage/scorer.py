@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import pathlib
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,15 +11,11 @@ import numpy as np
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.segmenter import Segmenter
 from covseg_tf.imaging.film import Film, Volume
+from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.sources.find_sources import Source
-from covseg_tf.triage.record.output import (
-    DICOM,
-    LAYERS,
-    MASKS,
-    OVERLAYS,
-    mark_folder,
-    write_atomic,
-)
+from covseg_tf.triage.deadline import within
+from covseg_tf.triage.record.names import DICOM, LAYERS, output_names, slices_name
+from covseg_tf.triage.record.output import make_slices, mark_folder, write_atomic
 from covseg_tf.triage.record.row import TriageRow
 from covseg_tf.triage.report.overlay import draw_layers
 from covseg_tf.triage.score import (
@@ -29,6 +26,23 @@ from covseg_tf.triage.score import (
     score_volume,
     with_numbers,
 )
+
+_OBJECTS = ("seg", "overlay")
+# Far above any film or volume; what takes longer is not waited for.
+SECONDS_TO_READ = 300.0
+
+
+class Scored(NamedTuple):
+    """What comes of a source.
+
+    Attributes:
+        row: The row, with its `error` if it cannot be read or scored.
+        lasts: Whether the same bytes always give it. What an error that passes
+            has kept from being read is worth another try.
+    """
+
+    row: TriageRow
+    lasts: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +59,7 @@ class Scorer:
     out: pathlib.Path
     dicom: bool = False
 
-    def __call__(self, source: Source, stem: str) -> TriageRow:
+    def __call__(self, source: Source, stem: str) -> Scored:
         """Reads and scores a source.
 
         Args:
@@ -53,19 +67,21 @@ class Scorer:
             stem: Name of its output files, without suffix.
 
         Returns:
-            The row, with its `error` if it cannot be read or scored.
+            The row, and whether it lasts.
 
         Raises:
             OSError: If an output cannot be written.
         """
+        lasts = True
         try:
-            image = source.read()
+            image = within(SECONDS_TO_READ, source.read)
             found = self._look(image)
         except Exception as error:  # one file, whatever is wrong with it, is one row
             row = TriageRow(source.name, error=_reason(error, source.name))
+            lasts = not isinstance(error, (PassingError, OSError, MemoryError))
         else:
             row = self._row(source.name, stem, image, found)
-        return dataclasses.replace(row, finished=utc_now())
+        return Scored(dataclasses.replace(row, finished=utc_now()), lasts)
 
     def _look(self, image):
         if not fits(image, self.segmenter.bundle.modality):
@@ -85,7 +101,7 @@ class Scorer:
     def _film_row(self, row, stem, film: Film, found: Prediction):
         masks = {"lung": found.lung_mask, "infection": found.infection_mask}
         in_file = {kind: film.mask_to_file(mask) for kind, mask in masks.items()}
-        names = {kind: f"{MASKS}/{stem}_{kind}.png" for kind in masks}
+        names = {kind: output_names(stem)[f"{kind}_mask"] for kind in masks}
         for kind, mask in in_file.items():
             write_png(self.out / names[kind], mask)
         row = with_numbers(row, found)
@@ -97,8 +113,7 @@ class Scorer:
         return self._draw(row, stem, film.pixels, *masks.values())
 
     def _volume_row(self, row, stem, volume: Volume, found: FoundVolume):
-        folder = self.out / MASKS / stem
-        folder.mkdir(exist_ok=True)
+        folder = make_slices(self.out, stem)
         for number in range(len(volume.slices)):
             for kind, masks in (("lung", found.lung), ("infection", found.infection)):
                 write_png(folder / f"{kind}_{number + 1:04}.png", masks[number])
@@ -110,8 +125,8 @@ class Scorer:
             infection_ml=found.infection_ml,
             shown_slice=index + 1,
             flags=row.flags + found.flags,
-            lung_mask=f"{MASKS}/{stem}",
-            infection_mask=f"{MASKS}/{stem}",
+            lung_mask=slices_name(stem),
+            infection_mask=slices_name(stem),
         )
         if self._wants_dicom(row, volume):
             row = self._add_dicom(row, stem, "write_volume_dicom", volume, found)
@@ -120,7 +135,7 @@ class Scorer:
 
     def _draw(self, row, stem, pixels, *masks):
         layers = draw_layers(pixels, *masks if row.is_scored else ())
-        overlay = f"{OVERLAYS}/{stem}.jpg"
+        overlay = output_names(stem)["overlay"]
         write_atomic(self.out / LAYERS / f"{stem}.jpg", layers.film)
         write_atomic(self.out / LAYERS / f"{stem}.png", layers.paint)
         write_atomic(self.out / overlay, layers.overlay)
@@ -133,9 +148,8 @@ class Scorer:
     def _add_dicom(self, row, stem, function, *arguments):
         from covseg_tf.triage.report import dicom
 
-        folder = self.out / DICOM
-        mark_folder(folder)
-        names = {kind: f"{DICOM}/{stem}_{kind}.dcm" for kind in ("seg", "overlay")}
+        mark_folder(self.out / DICOM)
+        names = {kind: output_names(stem)[f"dicom_{kind}"] for kind in _OBJECTS}
         paths = [self.out / name for name in names.values()]
         write = getattr(dicom, function)
         try:

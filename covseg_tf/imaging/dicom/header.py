@@ -10,6 +10,7 @@ import warnings
 import zlib
 
 from covseg_tf.imaging.limits import MAX_FILE, MAX_READS, MAX_VALUE
+from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.regular_file import read_file
 
 _NEEDS_PYDICOM = "reading DICOM needs pydicom: pip install 'covseg-tf[medical]'"
@@ -91,12 +92,13 @@ def parse_dicom(data: bytes, pixels: bool = False):
         outside of `dicom_errors`.
 
     Raises:
-        ValueError: If pydicom is not installed, or it is no DICOM file.
+        ValueError: If it is no DICOM file; a `PassingError` if pydicom is not
+            installed.
     """
     try:
         import pydicom
     except ImportError:
-        raise ValueError(_NEEDS_PYDICOM) from None
+        raise PassingError(_NEEDS_PYDICOM) from None
     _check_deflated(data)
     try:
         dataset = pydicom.dcmread(

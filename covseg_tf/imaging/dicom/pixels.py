@@ -1,5 +1,7 @@
 """One frame of a DICOM file, decoded once it is known to fit its header."""
 
+import itertools
+import operator
 import struct
 
 import cv2
@@ -8,6 +10,7 @@ import numpy as np
 from covseg_tf.imaging.decode import JPEG_END, check_jpeg, decode
 from covseg_tf.imaging.dicom.header import number_of
 from covseg_tf.imaging.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
+from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.png_jpeg import check_size, walk_jpeg
 
 _RLE = "1.2.840.10008.1.2.5"
@@ -20,6 +23,8 @@ _JPEG_2000 = {
     *("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"),
     *(f"1.2.840.10008.1.2.4.20{n}" for n in (1, 2, 3)),
 }
+# Fragments of one file, and fragments times frames.
+_MOST_FRAGMENTS, _MOST_STEPS = 100_000, 2_000_000
 _SIZE_2000 = b"\xff\x4f\xff\x51"
 
 
@@ -124,7 +129,7 @@ def _plugins(syntax):
         may.append("gdcm")
     if may:
         return may
-    raise ValueError(_needs(syntax))
+    raise PassingError(_needs(syntax))
 
 
 def _needs(syntax):
@@ -141,7 +146,13 @@ def _check_code(dataset, syntax, index, size):
     from pydicom.encaps import get_frame
 
     count = frame_count(dataset)
-    code = get_frame(dataset.PixelData, index, number_of_frames=count)
+    extended = None
+    if "ExtendedOffsetTable" in dataset:  # the decoder takes it, too
+        extended = (dataset.ExtendedOffsetTable, dataset.ExtendedOffsetTableLengths)
+    _check_fragments(dataset.PixelData, count, extended)
+    code = get_frame(
+        dataset.PixelData, index, number_of_frames=count, extended_offsets=extended
+    )
     stated = size
     if syntax in _JPEG:
         walk = walk_jpeg(code, MAX_PIXELS)
@@ -162,8 +173,30 @@ def _check_code(dataset, syntax, index, size):
     return code
 
 
+def _check_fragments(packed, frames, extended):
+    """Refuses fragments so many that finding each frame among them takes long.
+
+    Each frame is looked for from the first on, and frames that the table of offsets
+    lays over one another would be the same bytes decoded again and again.
+    """
+    first = int.from_bytes(packed[4:8], "little")
+    offsets = struct.unpack_from(f"<{first // 4}I", packed, 8) if first else ()
+    sizes = [1] * len(offsets)
+    if extended is not None:
+        offsets, sizes = (struct.unpack(f"<{len(x) // 8}Q", x) for x in extended)
+    ends = itertools.chain([0], map(operator.add, offsets, sizes))
+    if any(start < end for start, end in zip(offsets, ends, strict=False)):
+        raise ValueError("its frames lie over one another.")
+    place, left = 8 + first, min(_MOST_FRAGMENTS, _MOST_STEPS // frames)
+    while packed[place : place + 4] == b"\xfe\xff\x00\xe0":
+        place += 8 + int.from_bytes(packed[place + 4 : place + 8], "little")
+        left -= 1
+        if left < 0:
+            raise ValueError("its pixels lie in too many fragments.")
+
+
 def _check_rle(code, pixels):
-    """Refuses run lengths that unpack to more than the frame."""
+    """Refuses run lengths that unpack to more than the frame, or to nothing."""
     if len(code) < 64:
         raise ValueError("its pixels cannot be decoded (cut short).")
     count, *starts = struct.unpack_from("<16L", code)
@@ -174,7 +207,8 @@ def _check_rle(code, pixels):
         size = 0
         while place < min(end, len(code)):
             step = code[place]
-            size += step + 1 if step < 128 else 257 - step if step > 128 else 0
+            # One that does nothing counts as a byte: no writer needs many.
+            size += step + 1 if step < 128 else 257 - step if step > 128 else 1
             place += step + 2 if step < 128 else 2 if step > 128 else 1
             if size > pixels + 256:
                 raise ValueError("its pixels unpack to more than its frame.")

@@ -20,6 +20,7 @@ from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
 from covseg_tf.imaging.film import Volume
 from covseg_tf.imaging.hounsfield import air_share, check_body_part, has_air
 from covseg_tf.imaging.limits import MAX_PIXELS, MAX_VOLUME
+from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.sources.entry import Entry
 
 # A slice's place is told apart from its neighbour's, in mm.
@@ -67,7 +68,8 @@ def read_series(entries: Sequence[Entry]) -> Volume:
                 plane, header, share = _read_slice(entry.load())
                 identity = _identity(plane, header)
         except ValueError as error:
-            raise ValueError(f"{entry.name}: {error}") from None
+            kind = PassingError if isinstance(error, PassingError) else ValueError
+            raise kind(f"{entry.name}: {error}") from None
         if identity in taken:
             continue
         taken.add(identity)

@@ -100,11 +100,28 @@ def _open(entry):
     return open_file(entry.path)
 
 
+class _Bounded:
+    """A stream that never gives a list of members so long that it fills memory.
+
+    Whichever of an archive's several records of that length is believed.
+    """
+
+    def __init__(self, stream):
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+        self.seekable, self.close = stream.seekable, stream.close
+
+    def read(self, size=-1):
+        data = self._stream.read(size if 0 <= size <= MAX_DIRECTORY else MAX_DIRECTORY)
+        if len(data) == MAX_DIRECTORY:
+            raise ValueError("the archive lists too many members; split it.")
+        return data
+
+
 def _members(entry):
     with _open(entry) as stream:
-        _check_directory(stream)
         try:
-            with zipfile.ZipFile(stream) as archive:
+            with zipfile.ZipFile(_Bounded(stream)) as archive:
                 return archive.infolist()
         except _DAMAGE as error:
             raise ValueError(f"the archive is damaged ({error}).") from None
@@ -141,22 +158,3 @@ def _unpack(packed, info, size):
         return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, size)
     except zlib.error as error:
         raise ValueError(f"cannot be unpacked ({error}).") from None
-
-
-def _check_directory(stream):
-    """Refuses a list of members so long that parsing it would fill memory."""
-    size = stream.seek(0, io.SEEK_END)
-    stream.seek(max(0, size - 65_557 - 20))
-    tail = stream.read()
-    place = tail.rfind(b"PK\x05\x06")
-    if place < 0 or place + 22 > len(tail):
-        raise ValueError("the archive is cut short or damaged.")
-    length = struct.unpack_from("<I", tail, place + 12)[0]
-    if place >= 20 and tail[place - 20 : place - 16] == b"PK\x06\x07":
-        stream.seek(min(size, struct.unpack_from("<Q", tail, place - 12)[0]))
-        record = stream.read(56)
-        if len(record) == 56:
-            length = struct.unpack_from("<Q", record, 40)[0]
-    if length > MAX_DIRECTORY:
-        raise ValueError("the archive lists too many members; split it.")
-    stream.seek(0)

@@ -28,6 +28,7 @@ from covseg_tf.imaging.sources.entry import (
 )
 from covseg_tf.imaging.sources.folder import folder_entries
 from covseg_tf.imaging.sources.source import Source, guarded
+from covseg_tf.imaging.sources.unique_names import UniqueNames
 from covseg_tf.imaging.tiff import is_tiff, tiff_pages
 
 # Holds the header of most DICOM files; the rest are read whole.
@@ -223,11 +224,5 @@ def _failing(entry, error):
 
 def _unique(sources):
     """Sources with names of their own: two members of an archive may bear one."""
-    taken: dict[str, Source] = {}
-    for source in sources:
-        name, number = source.name, 1
-        while name in taken:
-            number += 1
-            name = f"{source.name}-{number}"
-        taken[name] = dataclasses.replace(source, name=name)
-    return list(taken.values())
+    unique = UniqueNames()
+    return [dataclasses.replace(s, name=unique(s.name)) for s in sources]

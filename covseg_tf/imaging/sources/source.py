@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 
 from covseg_tf.imaging.film import Film, Volume
+from covseg_tf.imaging.passing_error import PassingError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,22 +35,27 @@ def guarded(read: Callable[[], Film | Volume]) -> Callable[[], Film | Volume]:
     """Lets nothing but a `ValueError` with one line of reason out of a reader.
 
     Args:
-        read: As `Source.read`, but may raise anything.
+        read: As `Source.read`, but may raise anything. What is not of the file's
+            own bytes becomes a `PassingError`.
     """
 
     def call():
+        kind = ValueError
         try:
             return read()
         except MemoryError:
+            kind = PassingError
             reason = "needs more memory than there is."
         except OSError as error:
+            kind = PassingError
             reason = f"cannot be read ({error.strerror or error})."
         except cv2.error as error:
             reason = f"cannot be decoded ({error.err})."
         except ValueError as error:
+            kind = PassingError if isinstance(error, PassingError) else ValueError
             reason = str(error)
         except Exception as error:  # whatever a hostile file finds in a library
             reason = f"cannot be read ({type(error).__name__}: {error})."
-        raise ValueError(" ".join(reason.split()))
+        raise kind(" ".join(reason.split()))
 
     return call

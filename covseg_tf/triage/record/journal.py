@@ -1,12 +1,14 @@
 """The journal of a run: what is done, so that a killed run can go on."""
 
 import errno
+import hashlib
 import json
 import os
 import pathlib
 import time
 from typing import Any
 
+from covseg_tf.triage.record.names import is_plain_name, output_names, slices_name
 from covseg_tf.triage.record.row import TriageRow
 
 # While a run is under way, and after it.
@@ -14,6 +16,7 @@ JOURNAL, FINISHED = "journal.jsonl", "finished.jsonl"
 _FORMAT, _VERSION = "covseg_triage_journal", 1
 _START = b'{"format": "%s"' % _FORMAT.encode()
 _SECONDS_BETWEEN_SYNCS = 1.0
+_FILES = tuple(output_names(""))
 # What must be the same for a run to go on, and how a refusal calls it.
 _SAME = {
     "model_sha256": "another model",
@@ -43,12 +46,13 @@ class Journal:
 
     Raises:
         ValueError: If an existing journal is of a run that depends on
-            something else, or is no journal.
+            something else, is no journal, or names files other than its own.
     """
 
     def __init__(self, folder: pathlib.Path, header: dict[str, Any]):
         self.header = {"format": _FORMAT, "format_version": _VERSION} | header
         self.done: dict[str, tuple[str, str, TriageRow]] = {}
+        self._hash = hashlib.sha256()
         self._path = path = folder / JOURNAL
         end = 0
         if path.exists():
@@ -68,11 +72,17 @@ class Journal:
             self._stream.close()
             raise
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it holds; a report written from it bears the same."""
+        return self._hash.hexdigest()
+
     def add(self, identity: str, stem: str, row: TriageRow) -> None:
         """Appends a finished row.
 
         Args:
-            identity: The source's.
+            identity: The source's; empty if the row is to be done again by
+                a run that goes on.
             stem: Name of its output files, without suffix.
             row: The row.
 
@@ -105,11 +115,26 @@ class Journal:
                         self._check_header(entry)
                     else:
                         row = TriageRow.from_dict(entry["row"])
+                        self._check_names(number, entry["stem"], row)
                         self.done[row.file] = (entry["identity"], entry["stem"], row)
                 except (KeyError, TypeError, _Broken):
                     break
                 end += len(line)
+                self._hash.update(line)
         return end
+
+    def _check_names(self, number, stem, row):
+        """Refuses a row whose files are not those of this folder; they get removed."""
+        names = output_names(stem) if is_plain_name(stem) else {}
+        for key in _FILES:
+            may = {"", names.get(key)}
+            if key in ("lung_mask", "infection_mask"):
+                may.add(slices_name(stem))
+            if not names or getattr(row, key) not in may:
+                raise ValueError(
+                    f"{self._path.parent}: line {number + 1} of its journal names "
+                    "files that covseg does not write there; --force starts anew."
+                )
 
     def _check_header(self, header):
         if (header.get("format"), header.get("format_version")) != (_FORMAT, _VERSION):
@@ -131,6 +156,7 @@ class Journal:
         # An unbuffered write may take a part of the bytes when the disk is full.
         if self._stream.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        self._hash.update(line)
 
     def _sync(self):
         os.fsync(self._stream.fileno())

@@ -1,14 +1,23 @@
 """The output folder: what in it is ours, and how it is written."""
 
 import contextlib
+import errno
 import os
 import pathlib
-import shutil
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from covseg_tf.triage.record.journal import FINISHED, JOURNAL, count_done, is_journal
+from covseg_tf.triage.record.names import (
+    DICOM,
+    LAYERS,
+    MASKS,
+    OVERLAYS,
+    output_names,
+    slices_name,
+)
 
-MASKS, OVERLAYS, LAYERS, DICOM = "masks", "overlays", "overlays/layers", "dicom"
 REPORTS = ("report.csv", "report.json", "report.html")
 # Marks a folder as ours: only then may --force empty it.
 _MARK = "ABOUT.txt"
@@ -19,6 +28,14 @@ _TEXTS = {
     "In `layers`, what a later run with --resume needs.\n",
     DICOM: "DICOM Segmentations and Secondary Captures. RESEARCH USE ONLY.\n",
 }
+# All that a run writes into a folder, half-written files too: nothing else is removed.
+_FILES = {
+    LAYERS: r".+\.(jpg|png)",
+    OVERLAYS: r".+\.jpg",
+    MASKS: r".+_(lung|infection)\.png",
+    DICOM: r".+_(seg|overlay)\.dcm",
+}
+_SLICES = r"(lung|infection)_\d{4,}\.png"
 _OURS = "Written by covseg triage. A new run with --force replaces this folder.\n"
 
 
@@ -70,8 +87,10 @@ def check_output(out: pathlib.Path, force: bool = False, resume: bool = False) -
     if not force and out.is_dir() and any(out.iterdir()):
         _check_filled(out, resume)
     for path in (out / name for name in (*_TEXTS, JOURNAL, FINISHED)):
-        if path.exists() and not _is_ours(path):
+        if os.path.lexists(path) and not _is_ours(path):
             raise _foreign(path)
+    if (out / LAYERS).is_symlink():
+        raise _foreign(out / LAYERS)
     for path in (out / name for name in REPORTS):
         if path.exists() and not holds_run(out):
             raise _foreign(path)
@@ -174,7 +193,7 @@ def _check_filled(out, resume):
 
 def _journals(out):
     paths = [out / JOURNAL, out / FINISHED]
-    return [path for path in paths if path.is_file() and is_journal(path)]
+    return [path for path in paths if path.is_file() and _is_ours(path)]
 
 
 def mark_folder(folder: pathlib.Path, text: str | None = None) -> None:
@@ -185,7 +204,8 @@ def mark_folder(folder: pathlib.Path, text: str | None = None) -> None:
         text: What its `ABOUT.txt` says; the usual one by default.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _MARK).write_text((text or _TEXTS[folder.name]) + _OURS, "utf-8")
+    text = (text or _TEXTS[folder.name]) + _OURS
+    write_atomic(folder / _MARK, text.encode())
 
 
 def remove_outputs(out: pathlib.Path, stem: str) -> None:
@@ -198,55 +218,122 @@ def remove_outputs(out: pathlib.Path, stem: str) -> None:
     Raises:
         OSError: If something cannot be removed.
     """
-    names = [f"{MASKS}/{stem}_lung.png", f"{MASKS}/{stem}_infection.png"]
-    names += [f"{OVERLAYS}/{stem}.jpg", f"{LAYERS}/{stem}.jpg", f"{LAYERS}/{stem}.png"]
-    names += [f"{DICOM}/{stem}_seg.dcm", f"{DICOM}/{stem}_overlay.dcm"]
-    for path in (out / name for name in names):
-        if path.is_file():
+    layers = (f"{LAYERS}/{stem}.jpg", f"{LAYERS}/{stem}.png")
+    for path in (out / name for name in (*output_names(stem).values(), *layers)):
+        if path.is_file() or path.is_symlink():
             path.unlink()
-    if (slices := out / MASKS / stem).is_dir():
-        shutil.rmtree(slices)
+    _remove_files(out / slices_name(stem), _SLICES)
 
 
-def is_own(path: str | pathlib.Path, out: pathlib.Path) -> bool:
-    """Whether a path lies in one of the folders that triage writes into `out`.
+def make_slices(out: pathlib.Path, stem: str) -> pathlib.Path:
+    """Returns the folder of a volume's masks, made if it is not there.
 
     Args:
-        path: Any path, absolute or not.
+        out: The output folder.
+        stem: Name of the volume's output files, without suffix.
+
+    Raises:
+        OSError: If it cannot be made, or is a link: it may lead anywhere.
+    """
+    folder = out / slices_name(stem)
+    folder.mkdir(exist_ok=True)
+    if folder.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, "is a link", str(folder))
+    return folder
+
+
+def without_own(
+    paths: Iterable[str | pathlib.Path], out: pathlib.Path
+) -> Iterator[bool]:
+    """Tells of each path whether it lies outside of what triage writes into `out`.
+
+    Args:
+        paths: Any paths, absolute or not.
         out: The output folder, which need not exist.
     """
     own = {out.resolve() / name for name in _TEXTS}
-    return not own.isdisjoint(pathlib.Path(path).resolve().parents)
+    known: dict[str, bool] = {}
+    for path in paths:
+        folder = os.path.dirname(path)
+        if folder not in known:
+            real = pathlib.Path(folder).resolve()
+            known[folder] = own.isdisjoint((real, *real.parents))
+        yield known[folder]
 
 
-def write_atomic(path: pathlib.Path, data: bytes) -> None:
-    """Writes a file at once or not at all.
+@contextlib.contextmanager
+def whole_file(path: pathlib.Path, sync: bool = False) -> Iterator[BinaryIO]:
+    """Gives a stream whose bytes become a file at its end, or not at all.
 
     Args:
         path: The file; one of that name is replaced.
-        data: Its bytes.
+        sync: Whether the bytes must be on the disk then. Defaults to `False`.
 
     Raises:
         OSError: If it cannot be written; nothing is left of it then.
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
         part.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from None
+        with part.open("xb") as stream:  # "x": not through a link laid there
+            yield stream
+            if sync:
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.replace(part, path)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
+
+
+def write_atomic(path: pathlib.Path, data: bytes, sync: bool = False) -> None:
+    """Writes a file at once or not at all.
+
+    Args:
+        path: The file; one of that name is replaced.
+        data: Its bytes.
+        sync: As in `whole_file`.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left of it then.
+    """
+    with whole_file(path, sync) as stream:
+        stream.write(data)
 
 
 def _is_ours(path):
-    return is_journal(path) if path.is_file() else (path / _MARK).is_file()
+    if path.is_symlink():  # it may lead to anything
+        return False
+    if path.is_file():
+        return is_journal(path)
+    return (path / _MARK).is_file() or not any(path.iterdir())
 
 
 def _clear(out):
-    for name in _TEXTS:
-        if (out / name / _MARK).is_file():
-            shutil.rmtree(out / name)
+    for name, files in _FILES.items():
+        if (out / name.partition("/")[0] / _MARK).is_file():
+            if name == MASKS:
+                for path in (out / name).iterdir():
+                    _remove_files(path, _SLICES)
+            _remove_files(out / name, files)
     # The journals last: they tell that the reports are ours.
     for name in (*REPORTS, JOURNAL, FINISHED) if holds_run(out) else ():
         (out / f"{name}.part").unlink(missing_ok=True)
         (out / name).unlink(missing_ok=True)
+
+
+def _remove_files(folder, names):
+    """Removes files of ours, then the folder and its mark if nothing else is left."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        is_file = path.is_symlink() or path.is_file()
+        if is_file and re.fullmatch(f"(?:{names})(?:\\.part)?", path.name):
+            path.unlink()
+    mark = folder / _MARK
+    if all(path == mark for path in folder.iterdir()):
+        mark.unlink(missing_ok=True)
+        folder.rmdir()

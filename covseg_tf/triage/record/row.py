@@ -1,6 +1,8 @@
 """One line of the worklist."""
 
 import dataclasses
+import types
+import typing
 from typing import Any
 
 _TUPLES = ("flags", "notes")
@@ -109,10 +111,22 @@ class TriageRow:
             fields: All its entries.
 
         Raises:
-            TypeError: If an entry is unknown or `file` is missing.
+            TypeError: If an entry is unknown or of another type, or `file` is
+                missing.
         """
-        tuples = {name: tuple(fields[name]) for name in _TUPLES}
-        return cls(**(fields | tuples))
+        tuples = {name: tuple(map(str, fields[name])) for name in _TUPLES}
+        row = cls(**(fields | tuples))
+        for name, kinds in _KINDS.items():
+            if not isinstance(getattr(row, name), kinds):
+                raise TypeError(f"{name}: {getattr(row, name)!r}")
+        return row
+
+
+def _kinds(hint):
+    """Classes that a field may be of; a float may be a whole number in JSON."""
+    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = [typing.get_origin(part) or part for part in parts]
+    return (*kinds, int) if float in kinds else tuple(kinds)
 
 
 def _rounded(value, decimals):
@@ -122,3 +136,4 @@ def _rounded(value, decimals):
 
 
 _FIELDS = dataclasses.fields(TriageRow)
+_KINDS = {key: _kinds(x) for key, x in typing.get_type_hints(TriageRow).items()}

@@ -61,6 +61,8 @@ export function contextOf(rows, {bundle, version, trust}, card) {
     tally,
     most_cards: rows.length,
     left_out: false,
+    lines_left_out: 0,
+    journal: '',
     rows: views,
     cards: withPictures(views, rows),
   };
@@ -169,7 +171,7 @@ function viewOf(row, number, heading) {
     remarks: remarksOf(row),
     has_sides: sidesAreSure(row),
     shown: file,
-    film: '', paint: '', width: 0, height: 0,
+    film: '', paint: '', elsewhere: '', width: 0, height: 0,
   };
 }
 
