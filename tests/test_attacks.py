@@ -1,17 +1,35 @@
 """What a hostile file, a report of someone else or a power cut does to triage."""
 
+import contextlib
+import dataclasses
+import gzip
 import json
 import os
+import pathlib
 import signal
+import struct
 import sys
+import time
 
 import cv2
+import hostile_files as hostile
+import numpy as np
 import pytest
 
 from covseg_tf import cli
 from covseg_tf.edge import Segmenter, draw_phantom
+from covseg_tf.imaging.nifti import read_nifti_volume
+from covseg_tf.imaging.sources.find_sources import bytes_sources, find_sources
+from covseg_tf.imaging.sources.source import Source
+from covseg_tf.imaging.sources.unique_names import UniqueNames
+from covseg_tf.imaging.tiff import tiff_pages
 from covseg_tf.triage import triage
-from covseg_tf.triage.record.journal import FINISHED, JOURNAL
+from covseg_tf.triage.plan import plan
+from covseg_tf.triage.record import RunFacts, TriageRow, urgency
+from covseg_tf.triage.record.journal import FINISHED, JOURNAL, Journal
+from covseg_tf.triage.record.output import without_own
+from covseg_tf.triage.report.html import write_report
+from covseg_tf.triage.report.tables import to_csv, to_json
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +281,216 @@ class TestPassingErrors:
         gate.set()
         assert scored.row.error == "was not read within 0.05 seconds."
         assert not scored.lasts
+
+
+def reason(data, name="x"):
+    """Why a file in memory is not read; CPU seconds are bounded by the caller."""
+    (source,) = bytes_sources(name, data)
+    with pytest.raises(ValueError, match=r"\.$") as error:
+        source.read()
+    return str(error.value)
+
+
+@contextlib.contextmanager
+def cpu_seconds(limit):
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < limit
+
+
+class TestWorkOfOneFile:
+    """Each file took ten times its bound or more before it had a budget."""
+
+    def test_tiff_of_pages_that_share_their_strips(self):
+        data = hostile.tiff_of_pages(1000, 20_000)
+        assert len(data) < 300_000
+        with cpu_seconds(2):
+            with pytest.raises(ValueError, match="too many strips on too many pages"):
+                tiff_pages(data)
+            assert "too many strips on too many pages" in reason(data)
+
+    def test_tiff_of_as_many_pages_as_are_read(self):
+        """Each of 1,000 pages is found without looking into those before it."""
+        data = hostile.tiff_of_pages(1000, 2000)
+        with cpu_seconds(10):  # was 45 s and more for less
+            sources = bytes_sources("x.tif", data)
+            assert len(sources) == 1000
+            for source in sources[::20]:
+                assert source.read().shape == (16, 16)
+
+    def test_gzip_of_empty_members(self):
+        read = read_nifti_volume(hostile.nifti_of_members(1000))
+        assert read.slices.shape == (4, 64, 64)
+        with cpu_seconds(3):  # quadratic: 40,000 took seconds, 160,000 a minute
+            read_nifti_volume(hostile.nifti_of_members(40_000))
+            text = reason(hostile.nifti_of_members(160_000))
+        assert text == "the gzip file has more than 50000 members."
+
+    def test_nifti_of_a_million_planes(self):
+        data = bytearray(gzip.decompress(hostile.nifti_of_members(0)))
+        struct.pack_into("<8h", data, 40, 3, 1, 1, 16384, 1, 1, 1, 1)
+        assert "holds 16384 planes; at most 5000" in reason(bytes(data))
+
+    def test_rle_that_does_nothing(self):
+        data = hostile.rle_of_no_ops(1_000_000)
+        with cpu_seconds(1):
+            text = reason(
+                hostile.dicom(hostile.RLE, hostile.item(b"") + hostile.item(data))
+            )
+        assert "unpack to more than its frame" in text
+
+    def test_frames_of_the_same_bytes(self):
+        packed = hostile.offsets(*[0] * 500) + hostile.item(hostile.rle())
+        sources = bytes_sources("x", hostile.dicom(hostile.RLE, packed, 500))
+        with pytest.raises(ValueError, match="its frames lie over one another"):
+            sources[1].read()
+
+    @pytest.mark.parametrize("sizes", [(96, 96), (192, 96)])
+    def test_frames_by_an_extended_table(self, sizes):
+        frame = hostile.rle()
+        places = struct.pack("<2Q", 0, len(frame) + 8)
+        lengths = struct.pack("<2Q", *sizes)
+        extra = hostile.element(0x7FE0, 1, b"OV", places)
+        extra += hostile.element(0x7FE0, 2, b"OV", lengths)
+        packed = hostile.item(b"") + 2 * hostile.item(frame)
+        sources = bytes_sources("x", hostile.dicom(hostile.RLE, packed, 2, extra))
+        assert len(frame) == 96
+        if sizes[0] == 96:
+            assert sources[1].read().shape == (16, 16)
+        else:
+            with pytest.raises(ValueError, match="its frames lie over one another"):
+                sources[1].read()
+
+    def test_fragments_of_nothing(self):
+        assert bytes_sources("x", hostile.jpeg_in_fragments(1000))[0].read()
+        with cpu_seconds(3):
+            assert "too many fragments" in reason(hostile.jpeg_in_fragments(120_000))
+            sources = bytes_sources("x", hostile.jpeg_in_fragments(90_000, 1000))
+            for source in sources[::50]:
+                with pytest.raises(ValueError, match="too many elements"):
+                    source.read()
+        sources = bytes_sources("x", hostile.jpeg_in_fragments(9000, 500))
+        with pytest.raises(ValueError, match="too many fragments"):
+            sources[0].read()
+
+    def test_zip_whose_records_differ(self):
+        with cpu_seconds(1):
+            text = reason(hostile.zip_with_false_record(400_000), "x.zip")
+        assert text == "the archive lists too many members; split it."
+        names = "no image"
+        assert names in reason(hostile.zip_with_false_record(10), "x.zip")
+
+
+def ratio(work, count=20_000):
+    """CPU seconds of twice as much to those of `count`, the best of up to five."""
+
+    def seconds(number):
+        start = time.process_time()
+        work(number)
+        return time.process_time() - start
+
+    best = float("inf")
+    for _ in range(5):  # what grows with the square is near four each time
+        best = min(best, seconds(2 * count) / seconds(count))
+        if best < 2.3:
+            break
+    return best
+
+
+class TestManyFilms:
+    def test_names_that_come_again(self):
+        class NothingDone:
+            done: dict = {}
+
+        def work(count):
+            names = (
+                f"set/patient{i:05}/study1/view1_frontal.jpg" for i in range(count)
+            )
+            sources = [Source(name, "1", None) for name in names]
+            found = plan(sources, NothingDone, pathlib.Path("none"))
+            assert found[-1][1] == f"view1_frontal-{count}"
+
+        assert ratio(work) < 2.3
+
+    def test_members_of_one_name(self):
+        def work(count):
+            unique = UniqueNames()
+            assert [unique("a") for _ in range(count)][-1] == f"a-{count}"
+
+        assert ratio(work) < 2.3
+
+    def test_names_with_numbers_of_their_own(self):
+        unique = UniqueNames(["A-2"], str.lower)
+        assert [unique(x) for x in ("a", "a", "a-3", "A", "a-3-2")] == [
+            *("a", "a-3", "a-3-2", "A-4", "a-3-2-2"),
+        ]
+
+    def test_listing_a_folder(self, tmp_path):
+        for number in range(40_000):
+            if number % 200 == 0:
+                folder = tmp_path / f"{number // 20_000}" / f"{number // 200}"
+                folder.mkdir(parents=True)
+            (folder / f"film{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+        def work(count):
+            folders = [tmp_path / f"{n}" for n in range(count // 20_000)]
+            sources = find_sources(folders)
+            assert len(sources) == count
+            outside = without_own((s.path for s in sources), tmp_path / "0" / "0")
+            assert all(outside)
+
+        assert ratio(work) < 2.3
+
+    def test_journal_and_reports(self, segmenter, tmp_path):
+        def work(count):
+            out = tmp_path / f"{count}-{time.perf_counter_ns()}"
+            (out / "overlays").mkdir(parents=True)
+            rows = many_rows(count)
+            journal = Journal(out, {"started": ""})
+            for index, row in enumerate(rows):
+                journal.add("1", f"film{index}", row)
+            journal.close(True)
+            journal = Journal(out, {"started": ""})
+            assert len(journal.done) == count
+            journal.close(True)
+            rows = sorted(rows, key=urgency)
+            to_csv(rows, FACTS)
+            to_json(rows, FACTS)
+            write_report(out, rows, FACTS, segmenter.bundle)
+
+        assert ratio(work) < 2.3
+
+    @pytest.mark.parametrize("refused", [0, 5_000, 250_000])
+    def test_page_of_250000_films_is_small(self, segmenter, tmp_path, refused):
+        """Thousands that were refused, each with a picture, and names of any length."""
+        layers = tmp_path / "overlays" / "layers"
+        layers.mkdir(parents=True)
+        noise = np.random.default_rng(0).integers(0, 255, (512, 512, 4), np.uint8)
+        (layers / "a.jpg").write_bytes(cv2.imencode(".jpg", noise[..., 0])[1].tobytes())
+        (layers / "a.png").write_bytes(cv2.imencode(".png", noise[:64])[1].tobytes())
+        rows = sorted(many_rows(250_000, refused, "overlays/a.jpg"), key=urgency)
+        long = dataclasses.replace(rows[0], file="<" * 60_000)
+        write_report(tmp_path, [long, *rows[1:]], FACTS, segmenter.bundle)
+        page = (tmp_path / "report.html").read_text()
+        assert 1e6 < len(page) < 1e7
+        assert " images more are lines of <b>report.csv</b>" in page
+        assert "Its picture</a> lies in the folder" in page
+        if 0 < refused < 250_000:  # the most involved are there all the same
+            assert "<h2>Most involved first (245000)</h2>" in page
+            assert 'id="image-5001"' in page
+            assert 'href="#image-5001"' in page
+
+
+FACTS = RunFacts("xray_nano", "0" * 64, "xray", 0.5, "1", "", "")
+
+
+def many_rows(count, refused=0, overlay=""):
+    return [
+        TriageRow(
+            f"set/patient{i:05}/study1/view1_frontal.jpg",
+            involved_percent=None if i < refused else i % 100 + 0.5,
+            flags=("not_a_chest_xray",) if i < refused else (),
+            overlay=overlay,
+        )
+        for i in range(count)
+    ]

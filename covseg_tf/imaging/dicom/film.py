@@ -9,6 +9,7 @@ from covseg_tf.imaging.dicom.grey import grey_levels
 from covseg_tf.imaging.dicom.header import dicom_errors, parse_dicom, text_of
 from covseg_tf.imaging.dicom.pixels import frame_count, read_frame
 from covseg_tf.imaging.film import Film
+from covseg_tf.imaging.limits import MAX_READS
 
 # Radiography, and what scanned or exported films are filed under.
 _RADIOGRAPHY = ("CR", "DX", "DR", "RG", "OT", "SC", "")
@@ -40,7 +41,9 @@ def read_dicom_film(data: bytes, frame: int | None = None) -> Film:
             holds no pixels, or is damaged.
     """
     with dicom_errors():
-        dataset = parse_dicom(data, pixels=True)
+        # A file of frames is parsed anew for each of them.
+        most = MAX_READS if frame is None else MAX_READS // 10
+        dataset = parse_dicom(data, pixels=True, most_reads=most)
         modality = text_of(dataset, "Modality").upper()
         if modality not in _RADIOGRAPHY:
             raise ValueError(

@@ -26,7 +26,9 @@ SEQUENCES = ("ViewCodeSequence", "VOILUTSequence", "ModalityLUTSequence")
 class _Meter(io.BytesIO):
     """Bytes that may be read in so many steps; each element takes a few."""
 
-    left = MAX_READS
+    def __init__(self, data, most):
+        super().__init__(data)
+        self.left = most
 
     def read(self, size=-1):
         self.left -= 1
@@ -79,12 +81,13 @@ def _silence():
         logger.disabled = before
 
 
-def parse_dicom(data: bytes, pixels: bool = False):
+def parse_dicom(data: bytes, pixels: bool = False, most_reads: int = MAX_READS):
     """Parses a DICOM file.
 
     Args:
         data: The file, or as much of its beginning as holds the header.
         pixels: Whether to go on to the pixels. Defaults to `False`.
+        most_reads: How many steps it may take. Defaults to `MAX_READS`.
 
     Returns:
         A `pydicom.Dataset` whose sequences, but those in `SEQUENCES`, and large
@@ -102,7 +105,7 @@ def parse_dicom(data: bytes, pixels: bool = False):
     _check_deflated(data)
     try:
         dataset = pydicom.dcmread(
-            _Meter(data),
+            _Meter(data, most_reads),
             stop_before_pixels=not pixels,
             force=data[128:132] != b"DICM" and is_dicom_data(data),
         )
