@@ -10,11 +10,13 @@ import signal
 import struct
 import sys
 import time
+import warnings
 
 import cv2
 import hostile_files as hostile
 import numpy as np
 import pytest
+from test_resume import TIMES
 
 from covseg_tf import cli
 from covseg_tf.edge import Segmenter, draw_phantom
@@ -76,6 +78,27 @@ def tamper(out, **entries):
     row = entry["row"] | entries.pop("row", {})
     lines[1] = json.dumps(entry | {"row": row, "identity": "other"} | entries) + "\n"
     (out / FINISHED).write_text("".join(lines))
+
+
+def in_child(work):
+    """Starts `work` in a process of its own; it exits with 0, or 1 after an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # threads of OpenCV
+        pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        result = work()
+        code = result if isinstance(result, int) else 0
+    finally:
+        os._exit(code)
+
+
+def reports(out):
+    """The reports without times, and without what follows from them."""
+    names = ("report.csv", "report.json", "report.html")
+    return [TIMES.sub("TIME", (out / name).read_text()) for name in names]
 
 
 class TestReportOfSomeoneElse:
@@ -189,10 +212,13 @@ class TestStaleReport:
         out = tmp_path / "out"
         triage([films], out, segmenter)
         draw(films / "new.png", 9)
-        pid = os.fork()
-        if not pid:
-            kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
-            triage([films], out, segmenter, resume=True, on_row=kill)
+
+        def kill(row, done, total):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        pid = in_child(
+            lambda: triage([films], out, segmenter, resume=True, on_row=kill)
+        )
         assert os.waitpid(pid, 0)[1] == signal.SIGKILL
         assert "new.png" in (out / JOURNAL).read_text()
         assert "new.png" not in (out / "report.html").read_text()
@@ -315,7 +341,7 @@ class TestWorkOfOneFile:
         with cpu_seconds(10):  # was 45 s and more for less
             sources = bytes_sources("x.tif", data)
             assert len(sources) == 1000
-            for source in sources[::20]:
+            for source in sources[::50]:
                 assert source.read().shape == (16, 16)
 
     def test_gzip_of_empty_members(self):
@@ -494,3 +520,133 @@ def many_rows(count, refused=0, overlay=""):
         )
         for i in range(count)
     ]
+
+
+class TestCutShort:
+    """A run that is broken off anywhere goes on to the report of an unbroken one."""
+
+    @pytest.fixture
+    def whole(self, films, segmenter, tmp_path):
+        triage([films], tmp_path / "whole", segmenter)
+        return reports(tmp_path / "whole")
+
+    def ends_as(self, whole, films, segmenter, out):
+        triage([films], out, segmenter, resume=True)
+        assert reports(out) == whole
+        assert not list(out.rglob("*.part"))
+        assert len(list((out / "masks").glob("*.png"))) == 6
+        assert not (out / JOURNAL).exists()
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_a_thread_that_raises(
+        self, films, segmenter, tmp_path, whole, monkeypatch, jobs
+    ):
+        from covseg_tf.triage.scorer import Scorer
+
+        def fail(self, row, *words):
+            if row.file.endswith("film1.png"):
+                raise RuntimeError("a fault of ours")
+            return draw_it(self, row, *words)
+
+        draw_it, out = Scorer._draw, tmp_path / "out"
+        with monkeypatch.context() as patch:
+            patch.setattr(Scorer, "_draw", fail)
+            with pytest.raises(RuntimeError, match="a fault of ours"):
+                triage([films], out, segmenter, jobs=jobs)
+        assert (out / JOURNAL).exists()
+        self.ends_as(whole, films, segmenter, out)
+
+    def test_a_full_disk_at_each_write(self, films, segmenter, tmp_path, monkeypatch):
+        for name in ("film1.png", "film2.png"):
+            (films / name).unlink()
+        triage([films], tmp_path / "whole", segmenter)
+        rename = os.replace
+        count = 2 + 5 + 3 + 1  # marks, the film's, reports, the journal's name
+        for number in range(count + 1):
+            out, left = tmp_path / f"{number}", [number]
+
+            def full(source, target, left=left):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise OSError(28, "No space left on device", str(target))
+                rename(source, target)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "replace", full)
+                broken = contextlib.nullcontext()
+                if number < count:
+                    broken = pytest.raises((OSError, ValueError), match="No space left")
+                with broken:
+                    triage([films], out, segmenter)
+            assert not list(out.rglob("*.part"))
+            if number >= 2:  # the journal is there
+                triage([films], out, segmenter, resume=True)
+                assert reports(out) == reports(tmp_path / "whole")
+                assert (out / FINISHED).exists()
+
+    @pytest.mark.parametrize("size", [300, 900, 1500, 8000])
+    def test_files_that_may_not_grow(self, films, segmenter, tmp_path, whole, size):
+        """The limit cuts a line of the journal, a mask, a picture or a report."""
+        import resource
+
+        def limited():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+            return run(films, "--out", tmp_path / "out", "--model", "xray_nano")
+
+        assert os.waitstatus_to_exitcode(os.waitpid(in_child(limited), 0)[1]) == 1
+        self.ends_as(whole, films, segmenter, tmp_path / "out")
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_signals(
+        self, films, segmenter, tmp_path, whole, monkeypatch, capfd, number
+    ):
+        from covseg_tf.triage.report import progress
+
+        out = tmp_path / "out"
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                progress.Progress,
+                "__call__",
+                lambda self, done, total: os.kill(os.getpid(), number),
+            )
+            words = (films, "--out", out, "--model", "xray_nano")
+            pid = in_child(lambda: run(*words))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+        assert "interrupted; 1 done, the same command" in capfd.readouterr().err
+        self.ends_as(whole, films, segmenter, out)
+
+    def test_two_runs_into_one_folder(self, films, segmenter, tmp_path, whole):
+        out, refused = tmp_path / "out", []
+
+        def second(row, done, total):
+            for words in ({}, {"force": True}, {"resume": True}):
+                with pytest.raises(ValueError, match="writing|unfinished") as error:
+                    triage([films], out, segmenter, **words)
+                refused.append(str(error.value))
+
+        triage([films], out, segmenter, on_row=second)
+        assert len(refused) == 9
+        assert sum("another run is writing here" in text for text in refused) == 6
+        assert reports(out) == whole
+
+    @pytest.mark.parametrize(
+        "moments", [3, pytest.param(30, marks=pytest.mark.slow)], ids=str
+    )
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_killed_at_any_moment(
+        self, films, segmenter, tmp_path, whole, moments, jobs
+    ):
+        words = {"jobs": jobs, "resume": True}
+        start = time.perf_counter()
+        triage([films], tmp_path / "timed", segmenter, **words)
+        took = time.perf_counter() - start
+        rng = np.random.default_rng(jobs)
+        for number in range(moments):
+            out = tmp_path / f"{number}"
+            pid = in_child(lambda out=out: triage([films], out, segmenter, **words))
+            time.sleep(rng.uniform(0, took))
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            triage([films], out, segmenter, **words)
+            assert reports(out) == whole
+            assert not (out / JOURNAL).exists()

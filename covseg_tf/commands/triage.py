@@ -1,9 +1,12 @@
 """Score images, leave a report."""
 
 import argparse
+import contextlib
 import dataclasses
 import pathlib
+import signal
 import sys
+import threading
 from collections import Counter
 
 from covseg_tf.commands.runtime_options import RuntimeOptions
@@ -53,7 +56,10 @@ def run(options: Options) -> int:
     names = ("force", "resume", "dicom", "jobs", "report_images")
     words = {name: getattr(options, name) for name in names}
     try:
-        return run_triage(options.paths, options.out, segmenter, options.quiet, **words)
+        with _terminated_as_interrupted():
+            return run_triage(
+                options.paths, options.out, segmenter, options.quiet, **words
+            )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_go_on(options.out)) from None
     except OSError as error:
@@ -103,6 +109,19 @@ def run_triage(paths, out, segmenter, quiet=False, **words) -> int:
         print("covseg triage: no image could be read", file=sys.stderr)
         return 1
     return 0
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted():
+    """Within it SIGTERM, as of a shutdown, ends a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _go_on(out):

@@ -9,6 +9,7 @@ from covseg_tf.edge.guard import guard_flags
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.quiet import quiet_stderr
+from covseg_tf.edge.verify_model import verify_model
 from covseg_tf.imaging import as_grey, has_few_greys, read_image, to_grey
 
 _DTYPES = (np.uint8, np.int8, np.float32)
@@ -50,6 +51,10 @@ class Segmenter:
             raise ValueError(f"`threads` must be at least 1. Received: {threads}")
         self.guard = guard
         self.bundle = model if isinstance(model, Bundle) else load_bundle(model)
+        try:
+            verify_model(self.bundle.model)
+        except ValueError as error:
+            raise ValueError(f"{self.bundle.folder}: {error}") from None
         # Imported here: listing a bundle or drawing a phantom needs no runtime.
         from ai_edge_litert.interpreter import Interpreter
 

@@ -11,6 +11,7 @@ from covseg_tf.deploy.load_network import unreadable
 from covseg_tf.deploy.packages import needs
 from covseg_tf.deploy.proof.predictor import Predictor
 from covseg_tf.edge.preprocessing import PreprocessingSpec
+from covseg_tf.edge.verify_model import verify_model
 
 _SIGNATURES = ("serving_default", "serve")
 
@@ -119,6 +120,7 @@ def tflite_predictor(
     from ai_edge_litert.interpreter import Interpreter
 
     try:
+        verify_model(model)
         interpreter = Interpreter(model_content=model, num_threads=threads)
         signatures = interpreter.get_signature_list()
     except (ValueError, RuntimeError) as error:
