@@ -76,7 +76,8 @@ class OutputFolder:
         Returns:
             The part's folder.
         """
-        numbers = [int(part.rpartition("part-")[2]) for part in self.finished()]
+        names = (part.rpartition("part-")[2] for part in self.finished())
+        numbers = [int(name) for name in names if name.isdecimal()]
         part = FileSystems.join(self.path, f"part-{max(numbers, default=0) + 1:04}")
         shards = self.shards()
         draft = FileSystems.join(self.unfinished, MARKER)

@@ -174,8 +174,11 @@ def _restore(model, folder):
     backup = _read_backup(folder)
     if not backup:
         return 0
+    name = str(backup["weights"])
+    if pathlib.PurePath(name).name != name:
+        raise ValueError(f"{folder}: its weights lie outside of it, in {name!r}.")
     model.optimizer.build(model.trainable_variables)
-    model.load_weights(folder / backup["weights"])
+    model.load_weights(folder / name)
     return backup["epoch"]
 
 
