@@ -532,6 +532,8 @@ def test_manifest_errors(tmp_path):
         "row 1 has no name": b"name,split\n,train\n",
         "cannot be read as CSV": b"name\n\xff\xfe\n",
         r"images/a.png: missing; the manifest names 'a'. And 2 more": b"name\na\n",
+        r"'\.\./\.\./a' leads out of the folder": b"name\n../../a\n",
+        r"'/etc/a' leads out of the folder": b"name\n/etc/a\n",
     }.items():
         path.write_bytes(content)
         with pytest.raises(ValueError, match=text):

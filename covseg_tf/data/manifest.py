@@ -70,6 +70,9 @@ def find_manifest(
             faults.append(f"{root / _FILE}: names {name!r} twice.")
             continue
         seen.add(name)
+        if not _stays_below(name):
+            faults.append(f"{root / _FILE}: {name!r} leads out of the folder.")
+            continue
         paths = [
             _existing(root / "images", [name + suffix for suffix in _SUFFIXES]),
             _mask(root / "lung_masks", name, row.get("lung_mask_by")),
@@ -80,6 +83,11 @@ def find_manifest(
         if not missing:
             members.append(_sample(row, root, *paths))
     return by_split, faults
+
+
+def _stays_below(name):
+    path = pathlib.PurePath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\0" not in name
 
 
 def _mask(folder, name, drawn_by=None):
