@@ -19,7 +19,8 @@ import pytest
 from test_resume import TIMES
 
 from covseg_tf import cli
-from covseg_tf.edge import Segmenter, draw_phantom
+from covseg_tf.edge import Segmenter, draw_phantom, load_bundle
+from covseg_tf.edge.bundle import manifest_digest
 from covseg_tf.imaging.nifti import read_nifti_volume
 from covseg_tf.imaging.sources.find_sources import bytes_sources, find_sources
 from covseg_tf.imaging.sources.source import Source
@@ -29,6 +30,7 @@ from covseg_tf.triage import triage
 from covseg_tf.triage.plan import plan
 from covseg_tf.triage.record import RunFacts, TriageRow, urgency
 from covseg_tf.triage.record.journal import FINISHED, JOURNAL, Journal
+from covseg_tf.triage.record.names import is_plain_name
 from covseg_tf.triage.record.output import without_own
 from covseg_tf.triage.report.html import write_report
 from covseg_tf.triage.report.tables import to_csv, to_json
@@ -203,6 +205,67 @@ class TestReportOfSomeoneElse:
             mine.read_text() == (out / "overlays" / "notes.txt").read_text() == "mine"
         )
         assert len(list((out / "masks").glob("*.png"))) == 6
+
+
+class TestMutants:
+    """Bytes of files that covseg reads back, changed at random."""
+
+    COUNTS = (100, pytest.param(50_000, marks=pytest.mark.slow))
+
+    def mutants(self, data, count):
+        rng = np.random.default_rng(0)
+        words = [b"..", b"/", b"null", b"1e999", b"NaN", b'"', b"[", b"[" * 9999, b"-1"]
+        for _ in range(count):
+            start, end = np.sort(rng.integers(0, len(data), 2))
+            end = min(int(end), int(start) + int(rng.integers(8)))
+            new = words[int(rng.integers(len(words)))]
+            if rng.random() < 0.3:
+                new = rng.integers(32, 127, int(rng.integers(4)), np.uint8).tobytes()
+            yield data[:start] + new + data[end:]
+
+    @pytest.mark.parametrize("count", COUNTS)
+    def test_of_a_journal(self, tmp_path, count):
+        header = {"started": "", "paths": ["films"], "dicom": False}
+        journal = Journal(tmp_path, header)
+        zones = {"zone_percents": {"right_upper": 1.5}, "notes": ("turned",)}
+        for stem in ("a", "b"):
+            names = {"overlay": f"overlays/{stem}.jpg"}
+            row = TriageRow(f"{stem}.png", involved_percent=1.5, **zones, **names)
+            journal.add("1", stem, row)
+        journal.close(False)
+        whole = (tmp_path / JOURNAL).read_bytes()
+        outcomes = set()
+        for data in self.mutants(whole, count):
+            (tmp_path / JOURNAL).write_bytes(data)
+            try:
+                journal = Journal(tmp_path, header)
+            except ValueError as error:
+                outcomes.add(str(error).partition(" ")[2][:20])
+                continue
+            journal.close(False)
+            outcomes.add(len(journal.done))
+            for _, stem, row in journal.done.values():
+                to_json([row], FACTS)
+                assert is_plain_name(stem)
+                assert row.overlay in ("", f"overlays/{stem}.jpg")
+        assert {0, 1, 2} < outcomes
+
+    @pytest.mark.parametrize("count", COUNTS)
+    def test_of_a_bundle(self, tmp_path, count):
+        folder = load_bundle("xray_nano").folder
+        for path in folder.iterdir():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        manifest = tmp_path / "bundle.json"
+        for data in self.mutants(manifest.read_bytes(), count):
+            try:  # as an attacker would, who mends the checksum
+                entries = json.loads(data)
+                entries["sha256"] = manifest_digest(entries)
+                data = json.dumps(entries).encode()
+            except (ValueError, TypeError, RecursionError):
+                pass
+            manifest.write_bytes(data)
+            with contextlib.suppress(ValueError):
+                load_bundle(tmp_path)
 
 
 class TestStaleReport:

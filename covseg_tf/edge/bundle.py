@@ -79,6 +79,16 @@ def load_bundle(model: str | pathlib.Path) -> Bundle:
     """
     folder = _find(model)
     manifest = _read_manifest(folder)
+    try:
+        return _bundle(folder, manifest)
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(
+            f"{folder / MANIFEST}: an entry is missing or of another kind "
+            f"({type(error).__name__}: {error}). Copy or export the bundle again."
+        ) from None
+
+
+def _bundle(folder, manifest):
     contents = {
         name: _read_verified(folder, name, digest)
         for name, digest in manifest["files"].items()
@@ -127,7 +137,7 @@ def _read_manifest(folder):
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
         damaged = manifest["sha256"] != manifest_digest(manifest)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{folder / MANIFEST}: unreadable ({type(error).__name__}: {error}). "
             "Copy or export the bundle again."

@@ -193,5 +193,5 @@ def _parse(line):
         raise _Broken
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _Broken from None

@@ -1,6 +1,7 @@
 """One line of the worklist."""
 
 import dataclasses
+import math
 import types
 import typing
 from typing import Any
@@ -111,14 +112,18 @@ class TriageRow:
             fields: All its entries.
 
         Raises:
-            TypeError: If an entry is unknown or of another type, or `file` is
-                missing.
+            TypeError: If an entry is unknown, of another type or no number, or
+                `file` is missing.
         """
         tuples = {name: tuple(map(str, fields[name])) for name in _TUPLES}
         row = cls(**(fields | tuples))
         for name, kinds in _KINDS.items():
             if not isinstance(getattr(row, name), kinds):
                 raise TypeError(f"{name}: {getattr(row, name)!r}")
+        numbers = [getattr(row, name) or 0 for name in _ROUNDED]
+        numbers += (row.zone_percents or {}).values()
+        if not all(map(math.isfinite, numbers)):
+            raise TypeError("a number that is none")
         return row
 
 
