@@ -229,12 +229,12 @@ def _size_of(header):
         raise ValueError(f"voxels of type {kind} are not read.")
     if not 0 <= start <= _MOST_OFFSET:
         raise ValueError("the NIfTI file is damaged (where its voxels begin).")
-    longest = max(map(int, header.get_data_shape()))
-    if longest > MAX_SLICES:
-        raise ValueError(f"holds {longest} planes; at most {MAX_SLICES} are read.")
     size = math.prod(map(int, header.get_data_shape())) * kind.itemsize
     if size > MAX_VOLUME:
         raise ValueError(f"holds {size} bytes of voxels; at most {MAX_VOLUME}.")
+    longest = max(map(int, header.get_data_shape()))
+    if longest > MAX_SLICES:
+        raise ValueError(f"holds {longest} planes; at most {MAX_SLICES} are read.")
     return start + size
 
 

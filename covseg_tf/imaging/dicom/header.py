@@ -26,9 +26,11 @@ SEQUENCES = ("ViewCodeSequence", "VOILUTSequence", "ModalityLUTSequence")
 class _Meter(io.BytesIO):
     """Bytes that may be read in so many steps; each element takes a few."""
 
+    left = MAX_READS
+
     def __init__(self, data, most):
         super().__init__(data)
-        self.left = most
+        self.left = min(most, self.left)
 
     def read(self, size=-1):
         self.left -= 1
