@@ -186,7 +186,9 @@ def test_grey_volumes_are_not_windowed(tmp_path):
     save_volume(path, grey)
     assert planes(read_ct_volumes(root)[0])[0][0].tolist() == [255, 0, 0, 17]
     save_volume(path, grey.astype(np.int16) * 16)
-    with pytest.raises(ValueError, match="holds 0 to 4080, .* Expected a CT in HU") as e:
+    with pytest.raises(
+        ValueError, match="holds 0 to 4080, .* Expected a CT in HU"
+    ) as e:
         planes(read_ct_volumes(root)[0])
     assert str(path) in str(e.value)
 

@@ -97,7 +97,7 @@ def _decode_tiff(data):
     grey = read_grey_alpha(data)
     if grey is None:
         return decode(data)
-    return turn(grey, tiff_pages(data)[0].orientation)
+    return turn(grey, tiff_page(data, 0).orientation)
 
 
 def _was_turned(data, page, image):
