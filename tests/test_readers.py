@@ -305,9 +305,9 @@ WINDOW = {
         (DEEP, {}, [0, 85, 170, 255]),
         (DEEP, {"PhotometricInterpretation": "MONOCHROME1"}, [255, 170, 85, 0]),
         (
-            np.array([[3, 7, 9, 20]], np.uint8),
+            np.array([[3, 70, 9, 200]], np.uint8),
             {"RescaleSlope": 1, "RescaleIntercept": 0},
-            [3, 7, 9, 20],
+            [3, 70, 9, 200],
         ),
     ],
 )
@@ -421,9 +421,9 @@ def test_a_table_that_states_more_bits_than_it_holds(tmp_path):
 def test_a_mirrored_film_and_its_masks_are_learnt_as_they_are_filed(tmp_path):
     root = manifest_folder(tmp_path, ROWS[:1])
     (root / "images" / "a.png").unlink()
-    right = np.tile(np.arange(8, dtype=np.uint8), (8, 1))
+    right = np.tile(np.arange(0, 240, 30, dtype=np.uint8), (8, 1))
     save_dicom(root / "images" / "a.dcm", right, PatientOrientation=["R", "F"])
-    mask = np.where(right > 3, 255, 0).astype(np.uint8)
+    mask = np.where(right > 90, 255, 0).astype(np.uint8)
     save_png(root / "lung_masks" / "a.png", mask)
     (sample,) = read_samples(root)
     assert read_film(sample.image).pixels.tolist() == right[:, ::-1].tolist()

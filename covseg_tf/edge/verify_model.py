@@ -26,6 +26,7 @@ OPERATORS = {
     **{126: "BATCH_MATMUL", 150: "GELU", 5: "DEPTH_TO_SPACE", 8: "FLOOR", 49: "SPLIT"},
     **{11: "L2_NORMALIZATION", 26: "SPACE_TO_DEPTH", 54: "PRELU", 65: "SLICE"},
     **{73: "LOG", 77: "SHAPE", 83: "PACK", 111: "ELU", 116: "ROUND"},
+    **{37: "BATCH_TO_SPACE_ND", 38: "SPACE_TO_BATCH_ND"},
 }
 # Bytes of a value, by type: float32, float16, int32, uint8, int64, bool, int16, int8.
 _BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1}
@@ -197,6 +198,9 @@ def _fits(code, inputs, shape, data):
         sides = sorted((*first[-2:], *inputs[-1].shape[-2:]))[-2:]
         rest = math.prod(map(max, zip(first[:-2], inputs[-1].shape[:-2], strict=False)))
         return rest * math.prod(sides) <= _MOST_BYTES // 8
+    if code.endswith("_ND"):
+        blocks, added = (_values(tensor, data) for tensor in inputs[1:3])
+        return min(blocks) > 0 and min(added) >= 0 and max(*blocks, *added) < 4096
     if code == "TRANSPOSE_CONV":
         return _values(inputs[0], data) == shape
     if len(inputs) > 1 and code.startswith("RESIZE_"):

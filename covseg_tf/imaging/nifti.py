@@ -235,6 +235,9 @@ def _size_of(header):
     size = math.prod(map(int, header.get_data_shape())) * kind.itemsize
     if size > MAX_VOLUME:
         raise ValueError(f"holds {size} bytes of voxels; at most {MAX_VOLUME}.")
+    longest = max(map(int, header.get_data_shape()))
+    if longest > MAX_SLICES:
+        raise ValueError(f"holds {longest} planes; at most {MAX_SLICES} are read.")
     return start + size
 
 

@@ -30,6 +30,10 @@ class _Meter(io.BytesIO):
         super().__init__(data)
         self.left = most
 
+    def __init__(self, data, most):
+        super().__init__(data)
+        self.left = min(most, self.left)
+
     def read(self, size=-1):
         self.left -= 1
         if self.left < 0:

@@ -124,7 +124,9 @@ def _members(entry):
             with zipfile.ZipFile(_Bounded(stream)) as archive:
                 return archive.infolist()
         except _DAMAGE as error:
-            raise ValueError(f"the archive is damaged ({error}).") from None
+            raise ValueError(
+                f"the archive is cut short or damaged ({error})."
+            ) from None
 
 
 def _read(entry, info, size):
