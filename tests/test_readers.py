@@ -429,7 +429,7 @@ def test_a_mirrored_film_and_its_masks_are_learnt_as_they_are_filed(tmp_path):
     assert read_film(sample.image).pixels.tolist() == right[:, ::-1].tolist()
     image, lung, _ = planes(sample, 8, 8)
     np.testing.assert_array_equal(image, right)
-    np.testing.assert_array_equal(lung, right > 3)
+    np.testing.assert_array_equal(lung, right > 90)
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,7 @@ SEQUENCES = ("ViewCodeSequence", "VOILUTSequence", "ModalityLUTSequence")
 class _Meter(io.BytesIO):
     """Bytes that may be read in so many steps; each element takes a few."""
 
-    def __init__(self, data, most):
-        super().__init__(data)
-        self.left = most
+    left = MAX_READS
 
     def __init__(self, data, most):
         super().__init__(data)
