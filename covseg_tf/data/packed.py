@@ -55,7 +55,8 @@ def write_packed(
     Raises:
         ValueError: If there is no image, or the shapes differ.
     """
-    rows, todo = [], []
+    rows: list[dict] = []
+    todo: list = []
     for facts, image, lung, infection in planes:
         _check_shapes(facts, image, lung, infection, todo)
         drawn = {"has_lung": lung is not None, "has_infection": infection is not None}

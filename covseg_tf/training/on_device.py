@@ -5,6 +5,7 @@ import functools
 import pathlib
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -79,6 +80,7 @@ class DeviceTrainer:
         maps = jax.jit(self._maps).lower(state[:2], batch["images"])
         self.flops = float((step.cost_analysis() or {}).get("flops", np.nan))
         compile_all = (step.compile, maps.compile)
+        self._compiled: list[Any]
         if compiler is None:
             self._compiled = [_Done(compile()) for compile in compile_all]
         else:

@@ -1,5 +1,6 @@
 """Files of a folder that may be films, at any depth."""
 
+import functools
 import os
 import pathlib
 from collections import Counter
@@ -96,7 +97,7 @@ def folder_entries(folder: pathlib.Path, left_out: Counter[str]) -> Iterator[Ent
                 yield failed_entry(shown(path), reason, path)
                 continue
             within = path.relative_to(folder).as_posix()
-            why = reason_to_skip(within, lambda size, path=path: read_file(path, size))
+            why = reason_to_skip(within, functools.partial(read_file, path))
             if why or target in linked:
                 left_out[why or "links to a file that is listed"] += 1
                 continue
