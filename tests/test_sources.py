@@ -506,6 +506,8 @@ def test_nifti_of_grey_levels_and_of_nothing_known():
 def test_nifti_bombs():
     header = bytearray(nifti(np.zeros((4, 3, 2), np.uint8)))
     struct.pack_into("<3h", header, 42, 32767, 32767, 32767)
+    assert "32767 planes; at most 5000" in reason(bytes(header))
+    struct.pack_into("<3h", header, 42, 5000, 5000, 5000)
     assert "bytes of voxels" in reason(bytes(header))
     bomb = gzip.compress(bytes(header[:352]) + b"\0" * 50_000_000)
     assert "bytes of voxels" in reason(bomb)

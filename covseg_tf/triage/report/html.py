@@ -59,10 +59,10 @@ def write_report(
         rows: In the order of the worklist.
         facts: What holds for all of them.
         bundle: What scored them; its model card goes into the report.
-        most_cards: The most images it shows of those that were scored, and of
-            those that were not. The rest are lines of the table that link to
-            their pictures in the folder; so are pictures that would make the page
-            too large.
+        most_cards: The most images it shows of those that were scored; of those
+            that were not it shows as many, and at least `MOST_CARDS`. The rest are
+            lines of the table that link to their pictures in the folder; so are
+            pictures that would make the page too large.
         journal: Digest of the journal that the rows are from.
 
     Raises:
@@ -140,9 +140,9 @@ def report_context(
         most_cards: The most scored images that get a card.
     """
     views = [_view(*line) for line in _lines(rows)]
-    for is_scored in (True, False):
+    for is_scored, most in _most_of_each(most_cards).items():
         alike = [view for view in views if view["is_scored"] == is_scored]
-        for view in alike[most_cards:]:
+        for view in alike[most:]:
             view["link"] = urllib.parse.quote(view["overlay"])
     scored = sum(row.is_scored for row in rows)
     path = bundle.folder / CARD
@@ -170,6 +170,11 @@ def report_context(
         "rows": views,
         "cards": [view for view in views if view["link"].startswith("#")],
     }
+
+
+def _most_of_each(most_cards):
+    """Cards by whether they are of scored images: the others all want a reader."""
+    return {True: most_cards, False: max(most_cards, MOST_CARDS)}
 
 
 def _lines(rows):
@@ -228,7 +233,8 @@ def _kinds(row):
 
 def _with_pictures(views, out, most_cards) -> Iterator[dict[str, Any]]:
     # What was not scored comes first, and must leave room for what was.
-    left = {True: most_cards * _PICTURES * 2 // 3, False: most_cards * _PICTURES // 3}
+    most = _most_of_each(most_cards)
+    left = {True: most[True] * _PICTURES * 2 // 3, False: most[False] * _PICTURES // 3}
     for view in views:
         pictures = (
             _pictures(view, out) if view["overlay"] else {"film": "", "paint": ""}
