@@ -7,6 +7,7 @@ import {isScored} from './worklist.js';
 
 /** Words for each flag. */
 export const FLAG_TEXTS = {
+  too_few_greys: 'Too few shades of grey are left; not scored. Export it anew.',
   no_lungs_found: 'No lungs found: is this a frontal chest X-ray?',
   lung_area_implausible: 'The lung area is implausible; not scored.',
   not_a_chest_xray: 'Does not look like a frontal chest X-ray; not scored.',

@@ -15,7 +15,8 @@ const MOST_TILT = 25;
 const MOST_CONTACT = 0.2;
 // With one of these, numbers would be about something else than a chest.
 const NOT_SCORED = [
-  'not_a_chest_xray', 'film_rotated', 'no_lungs_found', 'lung_area_implausible',
+  'too_few_greys', 'not_a_chest_xray', 'film_rotated', 'no_lungs_found',
+  'lung_area_implausible',
 ];
 
 /**

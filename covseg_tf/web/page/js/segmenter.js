@@ -4,6 +4,7 @@
  */
 
 import {loadAndCompile, loadLiteRt, Tensor} from '../vendor/litert/index.js';
+import {hasFewGreys, widen} from './contrast.js';
 import {Guard} from './guard.js';
 import {readLevels} from './prediction.js';
 import {resize} from './resize.js';
@@ -70,7 +71,8 @@ export class Segmenter {
    */
   async predict(image) {
     const {height, width} = this.bundle.preprocessing;
-    const small = resize(image, height, width);
+    const grey = widen(image);
+    const small = resize(grey, height, width);
     const input = new Tensor(new Uint8Array(small.data), [1, height, width, 1]);
     let outputs;
     try {
@@ -78,7 +80,9 @@ export class Segmenter {
       const lung = await outputs.lung.data();
       const infection = await outputs.infection.data();
       const levels = {lung, infection, columns: width};
-      return readLevels(levels, image, this.bundle.threshold, this.guard.flags(small));
+      const fewGreys = hasFewGreys(grey.data);
+      const flags = fewGreys ? ['too_few_greys'] : this.guard.flags(small);
+      return readLevels(levels, image, this.bundle.threshold, flags);
     } finally {
       input.delete();
       Object.values(outputs ?? {}).forEach((tensor) => tensor.delete());
