@@ -100,6 +100,7 @@ export function jsonReport(rows, bundle, version) {
     covseg_version: version,
     started: times[0],
     finished: times.at(-1),
+    left_out: {}, // every file that is given gets a row
     research_use_only: true,
     images: rows.map(entryOf),
   };
