@@ -83,6 +83,25 @@ def test_training_moves_the_share_into_its_interval():
     assert model.evaluate(sides, y_true, verbose=0) == 0.0
 
 
+def test_a_saved_network_with_a_style_goes_on_training(tmp_path):
+    y_true, _ = two_lungs(0, 0, (extent_bounds(3), extent_bounds(1)))
+    inputs = keras.Input((8, 8, 1))
+    logits = keras.layers.Conv2D(1, 3, padding="same")(inputs)
+    model = keras.Model(inputs, AnnotatorStyle(0.42, -0.04)(logits))
+    model.compile("adam", loss=ExtentLoss())
+    images = np.random.default_rng(0).random((1, 8, 8, 1), dtype="float32")
+    model.fit(images, y_true, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras", safe_mode=True)
+    np.testing.assert_array_equal(
+        *(keras.ops.convert_to_numpy(m(images)) for m in (model, again))
+    )
+    assert isinstance(again.loss, ExtentLoss)
+    before = again.get_weights()
+    again.fit(images, y_true, verbose=0)
+    assert any((a != b).any() for a, b in zip(before, again.get_weights(), strict=True))
+
+
 def test_style_is_a_scaled_and_shifted_sigmoid():
     style = AnnotatorStyle(scale=0.42, offset=-0.04)
     logits = np.array([[-3.0], [0.0], [2.0]], "float32")

@@ -70,7 +70,7 @@ def _verify(data):
     model.text(3)
     model.numbers(5, "I")
     codes = [_code(each) for each in model.tables(1, _MOST)]
-    buffers = [_buffer(each) for each in model.tables(4, _MOST)]
+    buffers = [_buffer(each, len(data)) for each in model.tables(4, _MOST)]
     for metadata in model.tables(6, _MOST):
         metadata.text(0)
         if not metadata.number(1, "I") < len(buffers):
@@ -90,10 +90,14 @@ def _code(code):
     return OPERATORS[found]
 
 
-def _buffer(buffer):
-    if buffer.number(1, "Q") > 1 or buffer.number(2, "Q") > 1:
+def _buffer(buffer, length):
+    """Place and number of its bytes; writers of large files put them last."""
+    place, size = buffer.number(1, "Q"), buffer.number(2, "Q")
+    if place <= 1 and size <= 1:
+        return buffer.vector(0, 1)
+    if buffer.has(0) or place + size > length:
         raise ValueError("it has buffers behind its end")
-    return buffer.vector(0, 1)
+    return place, size
 
 
 class _Tensor(NamedTuple):
