@@ -82,7 +82,7 @@ def test_a_servable_its_proof_and_a_broken_one(
     assert document["images"] == 3
     flows = document["artifacts"][0]["flows"]
     assert flows["lung"]["max_difference"] <= 1e-6
-    assert "| ---" in capsys.readouterr().out
+    assert "|---" in capsys.readouterr().out
 
     assert run(tiny_file, "xray", *words, 1) == 2
     assert "export it from this model" in refusal(capsys)
