@@ -313,7 +313,7 @@ def test_the_recipe_refuses(fragile):
 def test_the_command_makes_a_bundle(
     tiny_model, phantom_data, report, tmp_path, monkeypatch, capsys
 ):
-    scope = COMMAND["main"].__globals__
+    scope = COMMAND["run"].__globals__
     monkeypatch.setitem(scope, "layer_sensitivity", lambda *arguments: report)
     tiny_model.save(tmp_path / "tiny.keras")
     words = [
