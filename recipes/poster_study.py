@@ -157,7 +157,7 @@ def build(options, kind, row, side):
     """One network serves a row's X-ray and CT: each starts from the same weights."""
     shape, arguments = (side, side, 1), dict(ROWS.get(row, {}))
     if kind == "teacher":
-        arguments["presence_gate"] = True
+        arguments["side_outputs"] = ("scales", "presence")
     if options.quick:
         encoder = EdgeEncoder(shape, 4, (4, 6), depths=(0, 0))
         arguments["attention_options"] = {"dilation_rates": (1,)}
