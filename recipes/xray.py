@@ -59,7 +59,7 @@ class Stage(NamedTuple):
 
 # Encoder blocks of EfficientNet-Lite0, and widths of the decoder.
 NETWORKS = {"xray": (10, (64, 40)), "xray_nano": (6, (48, 24))}
-STAGES = (Stage(128, 8, 1.2e-3), Stage(256, 24, 1e-3))
+STAGES = (Stage(128, 12, 1.2e-3), Stage(192, 10, 1e-3), Stage(256, 7, 6e-4))
 QUICK_STAGES = (Stage(64, 1, 1e-3), Stage(64, 1, 1e-3))
 # Share of both lungs that a finding without an outline means at least. NIH's labels
 # are mined from reports and wrong for one film in ten, so they ask for less.
@@ -71,7 +71,7 @@ LEAST_SHARE = {
 HEALTHY = {"Normal", "normal", "NIH text label: No_findings"}
 WEAK_SOURCES = ("ralo", "nih_rsna", "tb", "kermany_lungs")
 VALIDATION_SHARE = 0.1
-LOSS_WEIGHTS = {"lung": 1.0, "infection": 1.0, "infection_readers": 2.0}
+LOSS_WEIGHTS = {"lung": 1.0, "infection": 1.0, "infection_readers": 4.0}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ def parquet_schema():
             ("involved_percent", number),
             ("involved_percent_right", number),
             ("involved_percent_left", number),
-            ("extent", pa.int32()),
+            ("extent", pa.float64()),
             ("zones", pa.int32()),
             ("flags", texts),
             ("notes", texts),

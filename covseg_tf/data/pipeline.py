@@ -15,7 +15,7 @@ from covseg_tf.data.sample import Sample
 from covseg_tf.data.source_blind import source_blind_augmentation
 from covseg_tf.edge.lung_shape import split_lungs
 from covseg_tf.edge.preprocessing import PreprocessingSpec
-from covseg_tf.losses.extent import extent_bounds, pack_extents
+from covseg_tf.losses.extent import extent_bounds
 
 FilmAugmentation = Callable[
     [np.ndarray, np.ndarray, np.ndarray | None, np.random.Generator],
@@ -108,7 +108,7 @@ def make_dataset(
         targets = {"lung": masks[..., :1], "infection": masks[..., 1:2]}
         weight = {"lung": weight[:, 0], "infection": weight[:, 1]}
         if readers:
-            targets["infection_readers"] = pack_extents(masks[..., 2:], bounds)
+            targets["infection_readers"] = _with_bounds(masks[..., 2:], bounds)
             weight["infection_readers"] = tf.ones_like(weight["lung"])
         return (images, targets, weight) if weighted else (images, targets)
 
@@ -156,6 +156,13 @@ def _bounds_of(sample):
     if sample.least_share is not None:  # both lungs are region 1
         return (sample.least_share, 1.0), (0.0, 1.0)
     return tuple(map(extent_bounds, sample.extents or (None, None)))
+
+
+def _with_bounds(regions, bounds):
+    """`covseg_tf.losses.pack_extents` for tf.data, whatever Keras' backend is."""
+    first, second = bounds[:, None, None, 0], bounds[:, None, None, 1]
+    inside = tf.where(regions == 1, first, tf.where(regions == 2, second, 0.0))
+    return tf.concat([regions, inside], axis=-1)
 
 
 def _regions(sample, lung):

@@ -15,6 +15,7 @@ import pathlib
 
 from covseg_tf.edge.guard import MODALITIES
 from covseg_tf.edge.preprocessing import PreprocessingSpec
+from covseg_tf.edge.readers import ReadersScale
 
 FORMAT = "covseg_bundle"
 FORMAT_VERSION = 1
@@ -42,6 +43,7 @@ class Bundle:
         model: Bytes of the TFLite file, those whose checksum was verified.
         modality: What it was made for: `"xray"` (frontal chest X-rays) or `"ct"`
             (axial slices). A bundle that does not say is for X-rays.
+        readers: How its map becomes a readers' extent, or `None`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Bundle:
     export: dict
     model: bytes = dataclasses.field(repr=False)
     modality: str = "xray"
+    readers: ReadersScale | None = None
 
 
 def bundled_models() -> dict[str, pathlib.Path]:
@@ -109,6 +112,7 @@ def _bundle(folder, manifest):
         export=manifest["export"],
         model=contents[MODEL],
         modality=_modality(folder, manifest),
+        readers=_readers(folder, manifest),
     )
 
 
@@ -165,6 +169,17 @@ def _modality(folder, manifest):
             f"Received: {modality!r}. Update covseg_tf or export the bundle again."
         )
     return modality
+
+
+def _readers(folder, manifest):
+    if manifest.get("readers") is None:
+        return None
+    try:
+        return ReadersScale.from_dict(manifest["readers"])
+    except ValueError as error:
+        raise ValueError(
+            f"{folder / MANIFEST}: {error}. Copy or export the bundle again."
+        ) from None
 
 
 def _read_verified(folder, name, digest):

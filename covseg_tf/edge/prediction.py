@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge.lung_shape import drop_specks, edge_contact, lung_tilt, split_lungs
+from covseg_tf.edge.readers import ReadersScale
 from covseg_tf.edge.zones import Zones, extent_score, measure_zones, percent_of
 
 # Shares of the image's area. A lung of an adult's frontal film covers 8-25 %.
@@ -60,6 +61,8 @@ class Prediction:
         guard_flags: What `covseg_tf.edge.guard` said of the image, if it was asked.
         modality: `"xray"` or `"ct"`. Extent, zones, tilt and contact with the edge
             are of frontal X-rays only.
+        readers: How the map becomes a readers' extent. With `None` (default) the
+            extent is the score of the outlined percentage, a whole number.
     """
 
     image_shape: tuple[int, int]
@@ -68,6 +71,7 @@ class Prediction:
     threshold: float = 0.5
     guard_flags: tuple[str, ...] = ()
     modality: str = "xray"
+    readers: ReadersScale | None = None
 
     @property
     def lung(self) -> np.ndarray:
@@ -101,23 +105,25 @@ class Prediction:
         return Involvement(total, left, right)
 
     @property
-    def extent(self) -> int | None:
-        """Geographic extent of both lungs, 0 to 8, see `extent_score`.
+    def extent(self) -> float | None:
+        """Geographic extent of both lungs, 0 to 8, with one decimal.
 
-        `None` for a CT slice, and where a lung has no percentage.
+        What readers would say where the bundle knows their scale (`readers`), else
+        the score of the outline, see `extent_score`. `None` for a CT slice, and
+        where a lung has no percentage.
         """
         right, left = self.extent_right, self.extent_left
-        return None if right is None or left is None else right + left
+        return None if right is None or left is None else round(right + left, 1)
 
     @property
-    def extent_right(self) -> int | None:
+    def extent_right(self) -> float | None:
         """Extent score of the patient's right lung, 0 to 4, or `None`."""
-        return self._extent_of(self.involvement.right)
+        return self._extent_of(self.involvement.right, 0)
 
     @property
-    def extent_left(self) -> int | None:
+    def extent_left(self) -> float | None:
         """Extent score of the patient's left lung, 0 to 4, or `None`."""
-        return self._extent_of(self.involvement.left)
+        return self._extent_of(self.involvement.left, 1)
 
     @functools.cached_property
     def zones(self) -> Zones | None:
@@ -161,10 +167,12 @@ class Prediction:
         # Lungs that are no pair have no line through them.
         return lung_tilt(self._sides, self.image_shape) if self._sides else 0.0
 
-    def _extent_of(self, percent):
+    def _extent_of(self, percent, side):
         if percent is None or self.modality != "xray":
             return None
-        return extent_score(percent)
+        if self.readers is None:
+            return extent_score(percent)
+        return self.readers.extent(self.infection_levels, self._sides[side])
 
     @functools.cached_property
     def _lung_grid(self):

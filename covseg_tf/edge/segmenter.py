@@ -126,6 +126,7 @@ class Segmenter:
             threshold=self.bundle.threshold,
             guard_flags=self._guard_flags(grey, pixels),
             modality=self.bundle.modality,
+            readers=self.bundle.readers,
         )
 
     def _guard_flags(self, grey, pixels):

@@ -3,6 +3,7 @@
 from covseg_tf.evaluation.agreement import (
     Estimate,
     bootstrap,
+    fit_readers_scale,
     mean_error,
     pearson,
     spearman,
@@ -71,6 +72,7 @@ __all__ = [
     "evaluate_with_curve",
     "expected_calibration_error",
     "f_measure_curve",
+    "fit_readers_scale",
     "image_scores",
     "lung_regions",
     "mark_errors",

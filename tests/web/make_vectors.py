@@ -6,6 +6,7 @@ Inputs are drawn by rules that any language can follow (a linear congruential
 generator, rectangles), so that the file holds checksums and no images.
 """
 
+import dataclasses
 import hashlib
 import json
 import pathlib
@@ -13,7 +14,7 @@ import pathlib
 import cv2
 import numpy as np
 
-from covseg_tf.edge import Prediction, PreprocessingSpec
+from covseg_tf.edge import Prediction, PreprocessingSpec, ReadersScale
 from covseg_tf.imaging import to_grey
 
 FILE = pathlib.Path(__file__).with_name("pixel_vectors.json")
@@ -31,6 +32,8 @@ _SIZES = (
     *((300, 1), (2, 3), (256, 100), (100, 256), (1270, 1011), (2022, 1734)),
     *((331, 257), (256, 257), (1280, 1280), (1536, 2048), (3000, 260)),
 )
+# As bundles carry it: the style of the logit, and knots from share to extent.
+READERS = ReadersScale(0.42, -0.7, (0.04, 0.2, 0.55, 0.8), (0.0, 1.1, 2.9, 4.0))
 _ODD = (((7, 5), (3, 2)), ((10, 10), (5, 5)), ((9, 6), (3, 3)), ((5, 7), (11, 13)))
 
 
@@ -78,6 +81,7 @@ def mask_answer(case: dict) -> dict:
     """Returns Python's answer to a case of levels."""
     prediction = Prediction(tuple(case["image"]), *levels(case))
     found = prediction.involvement
+    by_readers = dataclasses.replace(prediction, readers=READERS)
     return {
         "lung": answer(prediction.lung_mask),
         "infection": answer(prediction.infection_mask),
@@ -86,6 +90,11 @@ def mask_answer(case: dict) -> dict:
             prediction.extent,
             prediction.extent_right,
             prediction.extent_left,
+        ],
+        "readers_extent": [
+            by_readers.extent,
+            by_readers.extent_right,
+            by_readers.extent_left,
         ],
         "zones": prediction.zones and prediction.zones.percents,
         "flags": list(prediction.flags),
@@ -140,7 +149,10 @@ def main() -> None:
     answers = {"resize": resize_answer, "grey": grey_answer, "mask": mask_answer}
     for name, questions in cases().items():
         document[name] = [q | {"answer": answers[name](q)} for q in questions]
-    lines = [f'"about": {json.dumps(document.pop("about"))}']
+    lines = [
+        f'"about": {json.dumps(document.pop("about"))}',
+        f'"readers": {json.dumps(READERS.to_dict())}',
+    ]
     for name, rows in document.items():
         body = ",\n".join(json.dumps(row) for row in rows)
         lines.append(f'"{name}": [\n{body}\n]')

@@ -55,13 +55,17 @@ for (const [index, {image, grid, shapes, answer}] of vectors.mask.entries()) {
       return levels;
     });
     const size = {rows: image[0], columns: image[1]};
-    const found = readLevels({lung, infection, columns: grid}, size, 0.5, []);
+    const read = (readers) =>
+      readLevels({lung, infection, columns: grid}, size, 0.5, [], readers);
+    const found = read(null);
     check(maskToImage(found, found.lung, ...image), answer.lung);
     check(maskToImage(found, found.infection, ...image), answer.infection);
     for (const name of ['involvement', 'extent']) {
       const {total, right, left} = found[name];
       assert.deepEqual([total, right, left], answer[name]);
     }
+    const {total, right, left} = read(vectors.readers).extent;
+    assert.deepEqual([total, right, left], answer.readers_extent);
     assert.deepEqual(found.zones?.percents ?? null, answer.zones);
     assert.deepEqual(found.flags, answer.flags);
   });

@@ -19,6 +19,7 @@ from covseg_tf.edge.bundle import (
 )
 from covseg_tf.edge.guard import MODALITIES
 from covseg_tf.edge.preprocessing import PreprocessingSpec
+from covseg_tf.edge.readers import ReadersScale
 
 UNSTATED = "LicenseRef-unstated"
 _UNSTATED_TEXT = """\
@@ -64,6 +65,7 @@ def write_bundle(
     license: tuple[str, str] = (UNSTATED, _UNSTATED_TEXT),
     export: dict | None = None,
     modality: str = "xray",
+    readers: ReadersScale | None = None,
 ) -> pathlib.Path:
     """Writes a bundle, whole or not at all.
 
@@ -80,6 +82,8 @@ def write_bundle(
             calibration images, command. Versions are added.
         modality: `"xray"` or `"ct"`, what the network was trained on. Defaults to
             `"xray"`.
+        readers: How the infection map becomes a readers' extent; without it the
+            extent is the outline's.
 
     Returns:
         Path of the folder.
@@ -107,6 +111,7 @@ def write_bundle(
         "preprocessing": spec.to_dict(),
         "labels": ["lung", "infection"],
         "threshold": threshold,
+        **({} if readers is None else {"readers": readers.to_dict()}),
         "metrics": metrics,
         "license": identifier,
         "export": {**(export or {}), "versions": _versions()},

@@ -30,7 +30,8 @@ class TriageRow:
             of a film, of the lung volume of a CT volume.
         involved_percent_right: Of the patient's right lung.
         involved_percent_left: Of the patient's left lung.
-        extent: Extent score 0 to 8, the sum of both lungs.
+        extent: Extent 0 to 8, the sum of both lungs: what readers would say, or,
+            of a model that does not know their scale, the score of the outline.
         extent_right: 0 to 4, the patient's right lung.
         extent_left: 0 to 4, the patient's left lung.
         zones: Zones involved, 0 to 6.
@@ -59,9 +60,9 @@ class TriageRow:
     involved_percent: float | None = None
     involved_percent_right: float | None = None
     involved_percent_left: float | None = None
-    extent: int | None = None
-    extent_right: int | None = None
-    extent_left: int | None = None
+    extent: float | None = None
+    extent_right: float | None = None
+    extent_left: float | None = None
     zones: int | None = None
     zone_percents: dict[str, float] | None = None
     zone_threshold: float | None = None

@@ -8,7 +8,7 @@ from covseg_tf.edge.printable import printable
 from covseg_tf.imaging import left_out_text
 from covseg_tf.triage.record import TriageRow
 from covseg_tf.triage.report.trust import trust_line
-from covseg_tf.triage.report.words import headings, note_of, percent
+from covseg_tf.triage.report.words import headings, note_of, percent, rounded
 
 _MOST_LINES = 50
 
@@ -43,7 +43,7 @@ def _line(number, row):
         row.involved_percent_left,
     )
     numbers = (
-        f"{'–' if row.extent is None else row.extent:>3}",
+        f"{'–' if row.extent is None else rounded(row.extent):>3}",
         *(f"{percent(value):>9}" for value in percents),
     )
     note = note_of(row)

@@ -3,6 +3,7 @@
  * @module
  */
 
+import {filters} from './template.js';
 import {isScored} from './worklist.js';
 
 /** Words for each flag. */
@@ -94,7 +95,7 @@ export function sidesAreSure(row) {
  */
 export function extentOf(row) {
   const total = row.found?.extent.total ?? null;
-  return total === null ? '–' : `${total} / 8`;
+  return total === null ? '–' : `${filters.rounded(total)} / 8`;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 
 import {dropSpecks, edgeContact, findLungs} from './lungs.js';
+import {readersExtent} from './readers.js';
 import {resizeLinear} from './resize.js';
 import {extentScore, measureZones, percentOf} from './zones.js';
 
@@ -28,7 +29,7 @@ const NOT_SCORED = [
  * @property {{total: ?number, right: ?number, left: ?number}} involvement
  *   Percent of the projected lung area; right and left are the patient's.
  * @property {{total: ?number, right: ?number, left: ?number}} extent
- *   Extent scores, 0 to 4 for a lung and 0 to 8 in all.
+ *   Extents, 0 to 4 for a lung and 0 to 8 in all.
  * @property {?{percents: Object<string, number>, threshold: number, count: number}}
  *   zones The six lung zones.
  * @property {string[]} flags What to know before the numbers are used.
@@ -41,9 +42,10 @@ const NOT_SCORED = [
  * @param {{rows: number, columns: number}} image Size of the image.
  * @param {number} threshold Probability above which a pixel is foreground.
  * @param {string[]} guardFlags What the guard said of the image.
+ * @param {?object} readers How the map becomes a readers' extent, as the bundle says.
  * @returns {Prediction} What was found.
  */
-export function readLevels(levels, image, threshold, guardFlags) {
+export function readLevels(levels, image, threshold, guardFlags, readers = null) {
   const {columns} = levels;
   const rows = levels.lung.length / columns;
   const limit = 256 * threshold;
@@ -55,7 +57,8 @@ export function readLevels(levels, image, threshold, guardFlags) {
   const found = lungFlags(lung, columns, lungs);
   const flags = [...new Set([...guardFlags, ...found])];
   const involvement = measure(lung, infection, lungs.sides, flags);
-  const extent = extentOf(involvement);
+  const extent = extentOf(involvement, (side) =>
+    readers && readersExtent(readers, levels.infection, lungs.sides[side]));
   const zones =
     extent.total === null ? null : measureZones(infection, lungs.sides, columns);
   return {rows, columns, lung, infection, involvement, extent, zones, flags};
@@ -98,8 +101,9 @@ function measure(lung, infection, sides, flags) {
   return {total, right, left};
 }
 
-function extentOf(involvement) {
-  const right = extentScore(involvement.right);
-  const left = extentScore(involvement.left);
-  return {total: right === null || left === null ? null : right + left, right, left};
+function extentOf(involvement, readersOf) {
+  const [right, left] = [involvement.right, involvement.left].map((percent, side) =>
+    percent === null ? null : readersOf(side) ?? extentScore(percent));
+  const total = right === null ? null : Math.round(10 * (right + left)) / 10;
+  return {total, right, left};
 }

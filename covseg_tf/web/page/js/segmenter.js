@@ -82,7 +82,8 @@ export class Segmenter {
       const levels = {lung, infection, columns: width};
       const fewGreys = hasFewGreys(grey.data);
       const flags = fewGreys ? ['too_few_greys'] : this.guard.flags(small);
-      return readLevels(levels, image, this.bundle.threshold, flags);
+      const {threshold, readers} = this.bundle;
+      return readLevels(levels, image, threshold, flags, readers);
     } finally {
       input.delete();
       Object.values(outputs ?? {}).forEach((tensor) => tensor.delete());
