@@ -1,25 +1,23 @@
 #!/usr/bin/env python
-"""Train an X-ray network on films of many hospitals, from ImageNet weights.
+"""Train the X-ray network on films of many hospitals, from ImageNet to its bundle.
 
     python recipes/xray.py --data DIR --out RUN [--network xray_nano]
 
 DIR holds the folders `covid_qu_ex`, `ralo`, `nih_rsna`, `tb` and `kermany_lungs`;
-of those with a split only `train` is read. RUN receives, per stage, log.csv,
-backup/ and end.weights.h5. After a kill, the same command goes on where it stopped.
+of those with a split only `train` is read. RUN receives, per stage, log.csv, backup/
+and end.weights.h5; then evaluation_*.csv, NETWORK.keras and NETWORK/, the bundle that
+`covseg triage --model RUN/NETWORK` runs. After a kill, the same command goes on.
 
-What is learnt from what: COVID-QU-Ex's outlines of COVID-19 and its healthy films give
-the infection map. Its other pneumonias were not outlined, so they give lungs only.
-RALO's extents per lung are intervals for the readers' map, a scale and an offset of
-the same logits (`AnnotatorStyle`). Healthy films of NIH, the TB set and children have
-an empty mask; sick ones of them at least a share of the lungs. Lungs that nobody drew
-are drawn by the bundled `xray`. Films lose what tells their hospital
-(`source_blind_augmentation`), and one in ten is photographed.
+What is learnt from what: `covseg_tf.data.read_hospital_films`. Readers' extents are
+intervals for a map of their own, a scale and an offset of the same logits. Lungs that
+nobody drew are drawn by the bundled `xray`. Films lose what tells their hospital
+(`source_blind_augmentation`), and one in ten is photographed. A tenth of the films sets
+threshold, temperature and the readers' scale.
 
 `--quick` is a run of about a minute that only shows that everything works.
 """
 
 import dataclasses
-import pathlib
 import sys
 from typing import NamedTuple
 
@@ -27,25 +25,41 @@ import keras
 
 from covseg_tf.data import (
     film_augmentation,
+    load_sample,
     make_dataset,
     read_covid_qu_ex,
-    read_samples,
+    read_hospital_films,
     split_samples,
     strong_chest_augmentation,
 )
-from covseg_tf.edge import PreprocessingSpec, Segmenter
+from covseg_tf.deploy import (
+    bundle_metrics,
+    export_tflite,
+    keras_predictor,
+    tflite_predictor,
+    write_bundle,
+)
+from covseg_tf.deploy.bundle import HOSPITALS_LICENSE, hospitals_card
+from covseg_tf.edge import PreprocessingSpec, Segmenter, load_bundle
+from covseg_tf.evaluation import (
+    fit_outline,
+    fit_readers_scale,
+    readers_shares,
+    report_sets,
+    score_set,
+)
 from covseg_tf.layers import AnnotatorStyle
-from covseg_tf.losses import CombinedSegmentationLoss, ExtentLoss
-from covseg_tf.metrics import DiceScore
-from covseg_tf.models import DualFlowSegmenter, EfficientNetLiteEncoder
-from covseg_tf.models.torch_state import imagenet_file, read_torch_state
+from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.options import command, option
 from covseg_tf.training import (
     RunOptions,
+    compile_segmenter,
     draw_pseudo_lungs,
     fit_segmenter,
+    float32_copy,
     recalibrate_batch_norm,
     resume_epoch,
+    set_infection_threshold,
     set_up,
     warmup_cosine,
 )
@@ -57,98 +71,31 @@ class Stage(NamedTuple):
     learning_rate: float  # at its peak
 
 
-# Encoder blocks of EfficientNet-Lite0, and widths of the decoder.
-NETWORKS = {"xray": (10, (64, 40)), "xray_nano": (6, (48, 24))}
 STAGES = (Stage(128, 12, 1.2e-3), Stage(192, 10, 1e-3), Stage(256, 7, 6e-4))
 QUICK_STAGES = (Stage(64, 1, 1e-3), Stage(64, 1, 1e-3))
-# Share of both lungs that a finding without an outline means at least. NIH's labels
-# are mined from reports and wrong for one film in ten, so they ask for less.
-LEAST_SHARE = {
-    "tuberculosis": 0.08,
-    "bacterial pneumonia": 0.08,
-    "NIH text label: Pneumonia": 0.04,
-}
-HEALTHY = {"Normal", "normal", "NIH text label: No_findings"}
-WEAK_SOURCES = ("ralo", "nih_rsna", "tb", "kermany_lungs")
 VALIDATION_SHARE = 0.1
-LOSS_WEIGHTS = {"lung": 1.0, "infection": 1.0, "infection_readers": 4.0}
+CALIBRATION_IMAGES = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
-    network: str = option(f"one of {', '.join(NETWORKS)}", "xray")
+    network: str = option("which network", "xray", choices=("xray", "xray_nano"))
     imagenet: str = option(".pth file; 'imagenet': the installed one", "imagenet")
     batch_size: int = option("images per step", 16)
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.network not in NETWORKS:
-            raise ValueError(
-                f"--network must be one of {', '.join(NETWORKS)}. Received: "
-                f"{self.network}"
-            )
-
-
-def read_films(data):
-    """Training films of all sources, each with what may be learnt from it."""
-    films = read_covid_qu_ex(data / "covid_qu_ex", "Train")
-    for source in WEAK_SOURCES:
-        # V7's masks of children follow another convention than COVID-QU-Ex's.
-        films += [
-            dataclasses.replace(film, lung_mask=None, source=source)
-            for film in read_samples(data / source, "train")
-        ]
-    return [
-        dataclasses.replace(
-            film,
-            infection_mask=film.infection_mask if film.finding == "COVID-19" else None,
-            infection_free=film.finding in HEALTHY,
-            least_share=LEAST_SHARE.get(film.finding),
-        )
-        for film in films
-    ]
-
 
 def build(options, side, first):
-    blocks, filters = NETWORKS[options.network]
-    encoder = EfficientNetLiteEncoder((side, side, 1), blocks)
-    if first:
-        encoder.load_imagenet(read_torch_state(imagenet_file(options.imagenet)))
-    return DualFlowSegmenter(
-        encoder,
-        decoder_filters=filters,
-        attention="none",
-        separable=True,
-        global_context=True,
-        name=options.network,
+    """The network; and with it, of the same logits, the map as readers draw it."""
+    network = DualFlowSegmenter.from_preset(
+        options.network,
+        (side, side, 1),
+        encoder_weights=options.imagenet if first else None,
+        side_outputs=(),
     )
-
-
-def with_readers(network):
-    """The network and, of the same logits, the map as readers would draw it."""
     logits = network.get_layer("infection_up").output
     readers = AnnotatorStyle(name="infection_readers")(logits)
-    return keras.Model(
-        network.inputs[0], {**network.output, "infection_readers": readers}
-    )
-
-
-def compile_model(model, stage, steps):
-    model.compile(
-        keras.optimizers.AdamW(
-            warmup_cosine(stage.learning_rate, steps), weight_decay=0.02
-        ),
-        loss={
-            "lung": CombinedSegmentationLoss(),
-            "infection": CombinedSegmentationLoss(),
-            "infection_readers": ExtentLoss(),
-        },
-        loss_weights=LOSS_WEIGHTS,
-        weighted_metrics={
-            "lung": [DiceScore(name="dice")],
-            "infection": [DiceScore(protocol="lesions", name="dice_lesions")],
-        },
-    )
+    outputs = {**network.output, "infection_readers": readers}
+    return network, keras.Model(network.inputs[0], outputs)
 
 
 def train(options, stages, parts):
@@ -156,13 +103,14 @@ def train(options, stages, parts):
     for number, stage in enumerate(stages, start=1):
         spec = PreprocessingSpec(stage.side, stage.side)
         run_dir = options.out / f"stage_{number}"
-        network = build(options, stage.side, first=end is None)
-        model = with_readers(network)
+        network, model = build(options, stage.side, first=end is None)
         if end is not None:
             model.load_weights(end)
         end = run_dir / "end.weights.h5"
         if end.is_file():
+            model.load_weights(end)
             continue
+        print(f"Stage {number}: {stage}", flush=True)
         data = {
             part: make_dataset(
                 films,
@@ -176,55 +124,84 @@ def train(options, stages, parts):
                 readers=True,
             )
             for part, films in parts.items()
+            if part != "test"
         }
         steps = stage.epochs * (len(parts["train"]) // options.batch_size)
-        compile_model(model, stage, steps)
-        print(f"Stage {number}: {stage}", flush=True)
+        rate = warmup_cosine(stage.learning_rate, steps)
+        compile_segmenter(model, rate, weight_decay=0.02)
         fit_segmenter(
-            model,
-            data["train"],
-            data["validation"],
-            run_dir,
-            stage.epochs,
-            monitor="val_loss",
-            mode="min",
-            verbose=2,
+            model, *data.values(), run_dir, stage.epochs, "val_loss", "min", verbose=2
         )
-        plain = make_dataset(
-            parts["train"],
-            spec,
-            options.batch_size,
-            training=True,
-            augmentation=lambda data: data,
-            readers=True,
+        films = parts["train"], spec, options.batch_size
+        recalibrate_batch_norm(
+            model, make_dataset(*films, training=True, augmentation=lambda data: data)
         )
-        recalibrate_batch_norm(model, plain)
         model.save_weights(end)
-    return network, model
+    return network, model.get_layer("infection_readers"), spec
+
+
+def finish(options, network, style, spec, parts):
+    """From a trained network to its bundle."""
+    held_out = parts["validation"]
+    outline = fit_outline(keras_predictor(network, spec), held_out, spec)
+    set_infection_threshold(network, outline.threshold, outline.temperature)
+    network.save(options.out / f"{options.network}.keras")
+    step = max(1, len(parts["train"]) // CALIBRATION_IMAGES)
+    calibration = [load_sample(film, spec)[0] for film in parts["train"][::step]]
+    tflite = export_tflite(network, spec, calibration)
+    # The readers' style, of the logits as they are now.
+    scale = float(style.scale) * outline.temperature
+    offset = float(style.offset) + float(style.scale) * outline.logit
+    run_integer = Segmenter.from_bytes(tflite, spec).run
+    shares, extents = readers_shares(run_integer, held_out, spec, scale, offset)
+    knots = min(12, len(shares))
+    predictors = keras_predictor(network, spec), tflite_predictor(tflite, spec)
+    metrics = bundle_metrics(*predictors, parts["test"], spec, options.out)
+    scored = score_set(predictors[1], parts["test"], spec, title="COVID-QU-Ex, Val")
+    card = hospitals_card(
+        options.network,
+        network.count_params(),
+        parts,
+        metrics,
+        outline,
+        report_sets(scored),
+    )
+    made = {"quantize": "full_integer", "calibration_images": len(calibration)}
+    write_bundle(
+        options.out / options.network,
+        tflite,
+        spec,
+        metrics,
+        card,
+        license=HOSPITALS_LICENSE,
+        export=made | {"recipe": "recipes/xray.py"},
+        readers=fit_readers_scale(shares, extents, scale, offset, knots),
+    )
 
 
 def run(options):
-    films = read_films(options.data)
-    stages = STAGES
+    bundle = options.out / options.network
+    if bundle.exists():
+        raise ValueError(f"{bundle}: already there; give another --out.")
+    films, stages = read_hospital_films(options.data), STAGES
+    test = read_covid_qu_ex(options.data / "covid_qu_ex", "Val")
     if options.quick:
         stages, films = QUICK_STAGES, films[:: max(1, len(films) // 60)]
+        test = test[:: max(1, len(test) // 12)]
     set_up(options)
-    segmenter = Segmenter("xray")
-    films = draw_pseudo_lungs(
-        lambda pixels: {k: v / 256 for k, v in segmenter.run(pixels).items()},
-        films,
-        segmenter.bundle.preprocessing,
-        pathlib.Path(options.out) / "lungs",
-    )
-    parts = dict(
-        zip(
-            ("train", "validation"),
-            split_samples(films, VALIDATION_SHARE, options.seed),
-            strict=True,
-        )
-    )
+    bundled = load_bundle("xray")
+    draw = tflite_predictor(bundled.model, bundled.preprocessing)
+    lungs = options.out / "lungs"
+    films = draw_pseudo_lungs(draw, films, bundled.preprocessing, lungs)
+    train_films, held_out = split_samples(films, VALIDATION_SHARE, options.seed)
+    parts = {"train": train_films, "validation": held_out, "test": test}
     print({part: len(films) for part, films in parts.items()}, flush=True)
-    train(options, stages, parts)
+    network, style, spec = train(options, stages, parts)
+    if keras.backend.backend() != "tensorflow":
+        print("To quantize, the same command with KERAS_BACKEND=tensorflow.")
+        return
+    finish(options, float32_copy(network).inference_model(), style, spec, parts)
+    print(f"Bundle: {bundle}")
 
 
 main = command(__file__, __doc__, Options, run)

@@ -11,7 +11,7 @@ pytest.importorskip("tensorflow")
 from recipe_runs import read_csv, run  # noqa: E402
 
 from covseg_tf.data import read_samples, write_phantom_data  # noqa: E402
-from covseg_tf.edge import draw_phantom  # noqa: E402
+from covseg_tf.edge import Segmenter, draw_phantom  # noqa: E402
 
 FINDINGS = {
     "ralo": ["COVID-19"] * 4,
@@ -56,6 +56,15 @@ def test_every_source_is_learnt_from_and_a_finished_run_stays(sources, tmp_path)
         for loss in ("lung_loss", "infection_loss", "infection_readers_loss"):
             assert math.isfinite(float(row[f"val_{loss}"]))
         assert (tmp_path / stage / "end.weights.h5").is_file()
+    segmenter = Segmenter(tmp_path / "xray")
+    assert segmenter.bundle.readers is not None
+    assert segmenter.bundle.metrics["parity"]["lung"]["images"] > 0
+    assert segmenter.bundle.license == "CC-BY-NC-SA-4.0"
+    card = (tmp_path / "xray" / "MODEL_CARD.md").read_text()
+    assert "ralo" in card
+    assert "By finding" in card
+    again = run("xray.py", *words)
+    assert (again.returncode, "already there" in again.stderr) == (2, True)
     drawn = {path.name for path in (tmp_path / "lungs").iterdir()}
     assert len(drawn) == sum(map(len, FINDINGS.values()))  # none of split test
     assert not any("film4" in name for name in drawn)

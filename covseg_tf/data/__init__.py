@@ -7,6 +7,7 @@ from covseg_tf.data.contact_sheet import draw_contact_sheet
 from covseg_tf.data.covid_qu_ex import read_covid_qu_ex
 from covseg_tf.data.ct_volumes import read_ct_volumes
 from covseg_tf.data.data_report import DataReport
+from covseg_tf.data.hospitals import read_hospital_films
 from covseg_tf.data.load_sample import load_sample
 from covseg_tf.data.manifest import read_manifest
 from covseg_tf.data.packed import PackedImages, read_packed, write_packed
@@ -41,6 +42,7 @@ __all__ = [
     "photograph_augmentation",
     "read_covid_qu_ex",
     "read_ct_volumes",
+    "read_hospital_films",
     "read_manifest",
     "read_packed",
     "read_parts",

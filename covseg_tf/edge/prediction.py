@@ -94,14 +94,22 @@ class Prediction:
         return self._mask_to_image(self._infection_grid)
 
     @functools.cached_property
+    def sides(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The patient's right and left lung on the network's grid, bool.
+
+        `None` where there are no two lungs side by side.
+        """
+        return split_lungs(self._lung_grid)
+
+    @functools.cached_property
     def involvement(self) -> Involvement:
         """Percent of lung involved: total, left, right."""
         if NOT_SCORED & set(self.flags):
             return Involvement(None, None, None)
         total = percent_of(self._infection_grid, self._lung_grid)
-        if self._sides is None:
+        if self.sides is None:
             return Involvement(total, None, None)
-        right, left = (percent_of(self._infection_grid, s) for s in self._sides)
+        right, left = (percent_of(self._infection_grid, s) for s in self.sides)
         return Involvement(total, left, right)
 
     @property
@@ -130,7 +138,7 @@ class Prediction:
         """The six lung zones of a film, or `None` as for `extent`."""
         if self.extent is None:
             return None
-        return measure_zones(self._infection_grid, self._sides)
+        return measure_zones(self._infection_grid, self.sides)
 
     @functools.cached_property
     def flags(self) -> tuple[str, ...]:
@@ -156,7 +164,7 @@ class Prediction:
         is_film = self.modality == "xray"
         found = {
             "lung_area_implausible": not low <= share <= high,
-            "lungs_not_separable": self._sides is None,
+            "lungs_not_separable": self.sides is None,
             "film_rotated": is_film and self._tilt > MOST_TILT,
             "lungs_cut_off": is_film and edge_contact(lungs) > MOST_CONTACT,
         }
@@ -165,14 +173,14 @@ class Prediction:
     @property
     def _tilt(self):
         # Lungs that are no pair have no line through them.
-        return lung_tilt(self._sides, self.image_shape) if self._sides else 0.0
+        return lung_tilt(self.sides, self.image_shape) if self.sides else 0.0
 
     def _extent_of(self, percent, side):
         if percent is None or self.modality != "xray":
             return None
         if self.readers is None:
             return extent_score(percent)
-        return self.readers.extent(self.infection_levels, self._sides[side])
+        return self.readers.extent(self.infection_levels, self.sides[side])
 
     @functools.cached_property
     def _lung_grid(self):
@@ -182,10 +190,6 @@ class Prediction:
     def _infection_grid(self):
         painted = self.infection_levels > 256 * self.threshold
         return drop_specks(painted & self._lung_grid, _INFECTION_SPECK)
-
-    @functools.cached_property
-    def _sides(self):
-        return split_lungs(self._lung_grid)
 
     def _to_image(self, levels):
         rows, columns = self.image_shape

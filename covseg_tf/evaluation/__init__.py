@@ -3,7 +3,6 @@
 from covseg_tf.evaluation.agreement import (
     Estimate,
     bootstrap,
-    fit_readers_scale,
     mean_error,
     pearson,
     spearman,
@@ -29,13 +28,16 @@ from covseg_tf.evaluation.operating_point import (
     operating_grid,
 )
 from covseg_tf.evaluation.operating_report import operating_points
+from covseg_tf.evaluation.outline import Outline, fit_outline
 from covseg_tf.evaluation.panel import draw_panel, mark_errors, pick_cases
 from covseg_tf.evaluation.presence import presence_operating_points
+from covseg_tf.evaluation.readers_scale import fit_readers_scale, readers_shares
 from covseg_tf.evaluation.reliability import (
     ReliabilityCurve,
     area_under_roc,
     brier_score,
     expected_calibration_error,
+    fit_temperature,
     maximum_calibration_error,
     reliability_curve,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "LevelCounts",
     "OperatingGrid",
     "OperatingPoint",
+    "Outline",
     "PairedDifference",
     "ReliabilityCurve",
     "ScoredSet",
@@ -72,7 +75,9 @@ __all__ = [
     "evaluate_with_curve",
     "expected_calibration_error",
     "f_measure_curve",
+    "fit_outline",
     "fit_readers_scale",
+    "fit_temperature",
     "image_scores",
     "lung_regions",
     "mark_errors",
@@ -84,6 +89,7 @@ __all__ = [
     "pearson",
     "pick_cases",
     "presence_operating_points",
+    "readers_shares",
     "reliability_curve",
     "report_sets",
     "score_images",

@@ -6,8 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from covseg_tf.edge.readers import ReadersScale
-
 
 class Estimate(NamedTuple):
     """A figure with its interval.
@@ -97,42 +95,6 @@ def bootstrap(
     low, high = np.quantile(known, [tail, 1 - tail]) if len(known) else (np.nan, np.nan)
     value = _or_nan(figure, first, second)
     return Estimate(float(value), float(low), float(high), len(first))
-
-
-def fit_readers_scale(
-    shares: ArrayLike,
-    extents: ArrayLike,
-    scale: float = 1.0,
-    offset: float = 0.0,
-    knots: int = 12,
-) -> ReadersScale:
-    """Returns the line from soft shares of lungs to readers' extents.
-
-    Lungs are grouped by share, as many in each group; a knot is the mean of a group,
-    and no knot lies below an earlier one.
-
-    Args:
-        shares: One per lung, in `[0, 1]`: the mean over it of
-            `sigmoid(scale * z + offset)`, see `ReadersScale.share`.
-        extents: What readers gave, in `[0, 4]`; 0 for healthy lungs.
-        scale: Of the logit.
-        offset: Added to it.
-        knots: Number of groups, at least 2. Defaults to 12.
-
-    Raises:
-        ValueError: If there are fewer lungs than groups, or all shares are one.
-    """
-    first, second = _pair(shares, extents)
-    if not 2 <= knots <= len(first):
-        raise ValueError(
-            f"`knots` must be between 2 and the number of lungs, {len(first)}. "
-            f"Received: {knots}"
-        )
-    groups = np.array_split(np.argsort(first, kind="stable"), knots)
-    means = np.array([(first[g].mean(), second[g].mean()) for g in groups])
-    line, kept = np.unique(means[:, 0], return_index=True)
-    values = np.maximum.accumulate(means[kept, 1])
-    return ReadersScale(float(scale), float(offset), tuple(line), tuple(values))
 
 
 def _or_nan(figure, given, wanted):

@@ -366,8 +366,8 @@ class DualFlowSegmenter(keras.Model):
         Args:
             preset: One of `preset_names()`; docs/network.md says what each is.
             input_shape: `(height, width, channels)` of the images.
-            encoder_weights: `None` (random); for all but `"xray"` also
-                `"imagenet"` or a file: of the edge family what `imagenet_file`
+            encoder_weights: `None` (random), `"imagenet"` or a
+                file: of the edge family what `imagenet_file`
                 takes, of the others what `pyramid_encoder` takes.
             load_weights: If `True`, the weights of the bundled model of this
                 name, in float, ready to fine-tune. Default `False`.

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 
 import keras
 
-from covseg_tf.losses import CombinedSegmentationLoss
+from covseg_tf.losses import CombinedSegmentationLoss, ExtentLoss
 from covseg_tf.metrics import DiceScore
+
+READERS = "infection_readers"
+READERS_WEIGHT = 4.0
 
 
 def compile_segmenter(
@@ -21,29 +24,39 @@ def compile_segmenter(
     """Compiles with AdamW, and the combined loss and Dice on every flow.
 
     The logs have `infection_dice`, `infection_dice_lesions` and, where the model
-    has a lung output, `lung_dice`; with `val_` before them for validation.
+    has a lung output, `lung_dice`; with `val_` before them for validation. A map as
+    readers would draw it (output `"infection_readers"`, see `AnnotatorStyle`) has
+    `ExtentLoss`, times 4; Dice then counts only what has a mask.
 
     Args:
-        model: A `DualFlowSegmenter`.
+        model: A `DualFlowSegmenter`, or one with a readers' map beside it.
         learning_rate: Float or Keras schedule.
         weight_decay: Decoupled weight decay. Defaults to 1e-4.
         jit_compile: As in `keras.Model.compile`: XLA or not. Defaults to
             `"auto"`, which leaves it out on a CPU, where it is slower.
     """
-    flows = [name for name in model.output_names if "_side_" not in name]
+    flows = [
+        name for name in model.output_names if "_side_" not in name and name != READERS
+    ]
+    has_readers = READERS in model.output_names
     # Keras puts the output's name before a metric's, unless there is one output.
     prefix = f"{flows[0]}_" if len(model.output_names) == 1 else ""
+    loss = {flow: CombinedSegmentationLoss() for flow in flows}
+    metrics = {
+        flow: [
+            DiceScore(name=f"{prefix}dice"),
+            DiceScore(protocol="lesions", name=f"{prefix}dice_lesions"),
+        ]
+        for flow in flows
+    }
     model.compile(
         optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay),
-        loss={flow: CombinedSegmentationLoss() for flow in flows},
-        metrics={
-            flow: [
-                DiceScore(name=f"{prefix}dice"),
-                DiceScore(protocol="lesions", name=f"{prefix}dice_lesions"),
-            ]
-            for flow in flows
-        },
+        loss=loss | ({READERS: ExtentLoss()} if has_readers else {}),
+        loss_weights=dict.fromkeys(flows, 1.0) | {READERS: READERS_WEIGHT}
+        if has_readers
+        else None,
         jit_compile=jit_compile,
+        **{"weighted_metrics" if has_readers else "metrics": metrics},
     )
 
 

@@ -1,10 +1,13 @@
 """The model card that travels in every bundle."""
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Mapping, Sequence
 
+from covseg_tf.data import Sample
 from covseg_tf.deploy.bundle.card_sections import render_sections
 from covseg_tf.deploy.flows import FLOWS
 from covseg_tf.deploy.markdown import markdown_table
+from covseg_tf.evaluation import Outline
 
 _TEMPLATE = """# Model card: {name}
 
@@ -40,6 +43,18 @@ XRAY_LIMITS = """\
   and gives numbers for them all the same.
 - Other pneumonias were shown as "no COVID-19 lesion". It is no detector of
   disease: an empty map does not mean a healthy patient.
+- A tube, text or a cropped lung can change the result. Read every image.
+"""
+
+
+_HOSPITAL_LIMITS = """\
+- It paints opacities of any cause: tuberculosis and bacterial pneumonia too. An
+  empty map does not mean a healthy patient.
+- The masks it learnt from are coarse, and wider than what radiologists count;
+  compare percent with percent and extent with extent.
+- Frontal films. Lateral views, CT pictures and other body parts are for the guard,
+  which does not catch all of them.
+- Pictures of films were drawn for its training, not taken.
 - A tube, text or a cropped lung can change the result. Read every image.
 """
 
@@ -87,6 +102,62 @@ def render_model_card(
             f"probability {p['max_difference']:.3f}, mean {p['mean_difference']:.5f}"
             for flow, p in metrics["parity"].items()
         ),
+    )
+
+
+def hospitals_card(
+    name: str,
+    parameters: int,
+    films: Mapping[str, Sequence[Sample]],
+    metrics: dict,
+    outline: Outline,
+    report: Mapping | None = None,
+) -> str:
+    """Returns the card of a network that `recipes/xray.py` trained.
+
+    Args:
+        name: Name of the model.
+        parameters: How many it has.
+        films: `"train"`, `"validation"` and `"test"`.
+        metrics: As for `render_model_card`.
+        outline: How threshold and temperature were chosen.
+        report: As for `render_model_card`.
+    """
+    sources = collections.Counter(
+        film.source or "covid_qu_ex" for film in films["train"]
+    )
+    counted = ", ".join(f"{source} {n}" for source, n in sorted(sources.items()))
+    return render_model_card(
+        name=name,
+        description=(
+            "He, Wong and Yoo's parallel lung and infection flows on an "
+            f"EfficientNet-Lite0 encoder, {parameters:,} parameters, full-integer "
+            "TFLite, one grey channel in, lung and infection probability out. "
+            "Trained by `recipes/xray.py` from ImageNet weights.\n\n"
+            "Two numbers, two conventions. **Percent involved** is the outlined share "
+            "of the lungs, drawn as widely as COVID-QU-Ex's masks. **Extent** (0 to "
+            "8) is what RALO's radiologists would score: a scale and an offset of the "
+            "same logits, and a line through knots (`readers` in bundle.json). Lungs "
+            "stop at the heart's border and the diaphragm, as COVID-QU-Ex's do."
+        ),
+        data=(
+            f"Training films: {counted}; {len(films['validation'])} more, held out at "
+            f"random, set the threshold ({outline.threshold:.3f} before it was moved "
+            f"to 0.5), the temperature ({outline.temperature:.2f}) and the readers' "
+            "scale. No film of a test split. The data is for research use; treat the "
+            "weights as CC BY-NC-SA. No image is contained in the model."
+        ),
+        protocol=(
+            f"Split Val of COVID-QU-Ex, {len(films['test'])} images never trained on, "
+            "per image on the network's grid, threshold 0.5, no post-processing, mean "
+            "± standard deviation over images. `lesions`: images with infection; "
+            "`all_images`: an empty mask left empty scores 1, painted 0. Measured on "
+            "an x86-64 CPU. **These films are of the compilation it learnt from**: "
+            "what it does on films of other hospitals: docs/results/hospitals.md."
+        ),
+        metrics=metrics,
+        limits=_HOSPITAL_LIMITS,
+        report=report,
     )
 
 

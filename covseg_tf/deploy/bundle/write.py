@@ -28,7 +28,7 @@ use or share it.
 """
 _TRAINED = (
     "The weights in this bundle were trained on {data}, whose images are shared for "
-    "research under Creative Commons terms. {start}The weights are shared under "
+    "research. {start}The weights are shared under "
     "Creative Commons Attribution-NonCommercial-ShareAlike 4.0 International, "
     "https://creativecommons.org/licenses/by-nc-sa/4.0/legalcode"
 )
@@ -41,6 +41,11 @@ _USE = (
     "of any kind. The code that runs them is covseg_tf, Apache-2.0."
 )
 _XRAYS = "COVID-QU-Ex (Tahir et al. 2021)"
+_HOSPITALS = (
+    "COVID-QU-Ex (Tahir et al. 2021), RALO (Stony Brook University Hospital), "
+    "ChestX-ray14 (NIH Clinical Center), the TB chest X-rays of Pakistan, NLM and "
+    "Belarus, and Kermany's films of children"
+)
 _SLICES = f"{_XRAYS} and then on COVID-19-CT-Seg (Ma et al. 2021)"
 
 
@@ -52,6 +57,7 @@ def _license(data, start=""):
 
 XRAY_LICENSE = _license(_XRAYS)
 FAMILY_LICENSE = _license(_XRAYS, _START)
+HOSPITALS_LICENSE = _license(_HOSPITALS, _START)
 CT_LICENSE = _license(_SLICES, _START)
 
 

@@ -1,6 +1,7 @@
 """Is an artifact the model it came from, how large is it, how fast?"""
 
 from covseg_tf.deploy.proof.artifact import describe_artifact
+from covseg_tf.deploy.proof.bundle_metrics import bundle_metrics
 from covseg_tf.deploy.proof.load_predictor import load_predictor
 from covseg_tf.deploy.proof.measure import measure_artifact
 from covseg_tf.deploy.proof.parity import FlowParity, check_parity
@@ -23,6 +24,7 @@ __all__ = [
     "LayerSensitivity",
     "ParityReport",
     "Predictor",
+    "bundle_metrics",
     "check_parity",
     "describe_artifact",
     "keras_predictor",

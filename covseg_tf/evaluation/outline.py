@@ -1,0 +1,72 @@
+"""Where to cut a map, and how sure it may say that it is: of held-out films."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from covseg_tf.data.sample import Sample
+from covseg_tf.edge.preprocessing import PreprocessingSpec
+from covseg_tf.evaluation.level_counts import LevelCounts
+from covseg_tf.evaluation.operating_point import (
+    OperatingPoint,
+    choose_operating_point,
+    operating_grid,
+)
+from covseg_tf.evaluation.reliability import fit_temperature
+from covseg_tf.evaluation.scored_set import score_set
+
+
+class Outline(NamedTuple):
+    """How infection logits `z` are cut and cooled: `(z - logit) / temperature`.
+
+    Attributes:
+        point: The threshold and its scores on the held-out films.
+        temperature: See `fit_temperature`.
+        images: Number of films.
+    """
+
+    point: OperatingPoint
+    temperature: float
+    images: int
+
+    @property
+    def threshold(self) -> float:
+        """Probability above which a pixel is foreground before it is moved."""
+        return self.point.threshold
+
+    @property
+    def logit(self) -> float:
+        """The threshold's logit."""
+        return math.log(self.threshold / (1 - self.threshold))
+
+
+def fit_outline(
+    predict: Callable[[np.ndarray], dict[str, np.ndarray]],
+    samples: Sequence[Sample],
+    spec: PreprocessingSpec,
+) -> Outline:
+    """Chooses the threshold of best Dice, and the temperature of the map inside lungs.
+
+    Dice over all images, so that a missed lesion and a painted healthy film both
+    count.
+
+    Args:
+        predict: As for `evaluate`.
+        samples: Held-out films; those with an outline, or known to be free of
+            infection, are used.
+        spec: How pixels are prepared.
+
+    Raises:
+        ValueError: If no film can be used.
+    """
+    known = [s for s in samples if s.infection_mask is not None or s.infection_free]
+    scored = score_set(predict, known, spec)
+    grid = operating_grid(scored.infection, [sample.finding for sample in known])
+    point = choose_operating_point([grid])
+    # A threshold of 0 or above the highest level has no logit.
+    threshold = min(max(point.threshold, 1 / 256), 255 / 256)
+    inside = sum(scored.inside, start=LevelCounts.none())
+    temperature = fit_temperature(inside, threshold)
+    return Outline(point._replace(threshold=threshold), temperature, len(known))
