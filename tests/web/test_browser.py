@@ -105,6 +105,8 @@ class Visit:
         self.context.on("request", lambda request: self.requests.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._listen)
+        self.asked = []
+        self.page.on("dialog", self._answer)
         self.url = url
         self.page.goto(url)
         self.ready()
@@ -124,6 +126,10 @@ class Visit:
 
     def names(self):
         return self.page.locator("#rows button").all_inner_texts()
+
+    def _answer(self, dialog):
+        self.asked.append((dialog.type, dialog.message))
+        dialog.accept()
 
     def _listen(self, message):
         if message.type in ("error", "warning"):
@@ -432,6 +438,42 @@ def test_nothing_leaves_and_it_works_without_a_network(chromium):
     assert hosts == {"127.0.0.1"}
     assert visit.complaints == []
     visit.context.close()
+
+
+def test_after_a_clear_nothing_of_the_last_films_is_left(visit):
+    """At any moment of a run: no row, no word, no pixel, and none that comes late."""
+    one = visit()
+    films = [(f"secret-{n}.png", as_png(draw_phantom(n, 0.4).image)) for n in range(3)]
+    payload = [{"name": n, "mimeType": "image/png", "buffer": b} for n, b in films]
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        one.page.set_input_files("#files", payload)
+        one.page.locator("#clear").wait_for(timeout=PATIENCE)
+        one.page.wait_for_timeout(float(rng.uniform(0, 600)))
+        one.page.click("#clear")
+        one.page.locator("#progress").wait_for(state="hidden", timeout=PATIENCE)
+        assert one.names() == []
+        assert "secret" not in one.page.content()
+        sizes = one.page.eval_on_selector_all("canvas", "x => x.map((c) => c.width)")
+        assert set(sizes) == {0}
+        assert not one.page.locator("#results").is_visible()
+    assert {kind for kind, _ in one.asked} == {"confirm"}
+    one.give(*films)  # the page works on
+    assert len(one.names()) == 3
+    assert one.complaints == []
+
+
+def test_work_is_not_lost_without_a_question(visit):
+    one = visit()
+    one.page.reload()
+    assert one.asked == []  # nothing to lose
+    one.ready()
+    one.give(("film.png", as_png(draw_phantom(1, 0.4).image)))
+    one.page.locator("#results").click()  # a page that was used may ask
+    one.page.reload()
+    assert [kind for kind, _ in one.asked] == ["beforeunload"]
+    for link in one.page.locator("footer a").all():
+        assert link.get_attribute("target") == "_blank"
 
 
 def test_the_page_cannot_reach_another_host(visit):

@@ -5,6 +5,7 @@
 
 import {isDicom, readDicom} from './dicom.js';
 import {luma} from './grey.js';
+import {isJpeg, readWholeJpeg} from './jpeg.js';
 import {isPng, pngSize, readPng} from './png.js';
 
 const LARGEST_FILE = 256 * 2 ** 20;
@@ -26,7 +27,8 @@ export async function readFile(file) {
     checkSize(pngSize(bytes));
     return readPng(bytes);
   }
-  refuseTiff(bytes);
+  if (isJpeg(bytes)) return readJpeg(bytes);
+  checkWhole(bytes);
   return readByBrowser(file);
 }
 
@@ -66,7 +68,8 @@ async function readByBrowser(blob) {
 }
 
 function readJpeg(bytes) {
-  return readByBrowser(new Blob([bytes], {type: 'image/jpeg'}));
+  return readWholeJpeg(bytes, MOST_PIXELS, (whole) =>
+    readByBrowser(new Blob([whole], {type: 'image/jpeg'})));
 }
 
 function checkSize({rows, columns}) {
@@ -75,9 +78,17 @@ function checkSize({rows, columns}) {
   }
 }
 
-function refuseTiff(bytes) {
-  const mark = bytes.subarray(0, 4).join();
-  if (mark === '73,73,42,0' || mark === '77,77,0,42') {
+/** Refuses what a browser might show though half of it is missing. */
+function checkWhole(bytes) {
+  const text = (from, to) => String.fromCharCode(...bytes.subarray(from, to));
+  if (['II*\0', 'MM\0*'].includes(text(0, 4))) {
     throw new Error('TIFF is not read here. Save it as PNG.');
   }
+  const isBitmap = text(0, 2) === 'BM';
+  if (!isBitmap && (text(0, 4) !== 'RIFF' || text(8, 12) !== 'WEBP')) {
+    throw new Error('It is damaged or no image. Give PNG, JPEG or DICOM.');
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  const stated = isBitmap ? view.getUint32(2, true) : view.getUint32(4, true) + 8;
+  if (stated > bytes.length) throw new Error('The file is cut short; give all of it.');
 }

@@ -19,6 +19,8 @@ const $ = (id) => document.getElementById(id);
 /** @type {Promise<Segmenter>} The model, once it is loaded. */
 export const segmenter = Segmenter.load('model/');
 
+/** Addresses of what was saved, as long as the browser may still be writing it. */
+const saved = new Set();
 const state = {rows: [], chosen: null, queue: [], done: 0, busy: false, era: 0};
 const viewer = new Viewer((step) => {
   choose(state.rows[state.rows.indexOf(state.chosen) + step]);
@@ -31,7 +33,11 @@ function choose(row) {
 
 function draw() {
   $('results').hidden = state.rows.length === 0;
-  if (!state.chosen) return;
+  if (!state.chosen) {
+    drawTable([], null, () => {});
+    viewer.clear();
+    return;
+  }
   drawTable(state.rows, state.chosen, (row) => {
     choose(row);
     if (matchMedia('(max-width: 56rem)').matches) $('viewer').scrollIntoView();
@@ -51,13 +57,14 @@ async function add(jobs) {
   [state.done, $('progress').hidden] = [0, false];
   while (state.queue.length) {
     const job = state.queue.shift();
+    const {era} = state; // before anything is waited for: it may be cleared meanwhile
     const total = state.done + state.queue.length + 1;
     say(`Looking at image ${state.done + 1} of ${total}…`);
     [$('progress').max, $('progress').value] = [total, state.done];
     await new Promise((resolve) => setTimeout(resolve));
-    const {era} = state;
+    if (era !== state.era) continue;
     const row = await look(job);
-    if (era !== state.era) continue; // cleared in the meantime
+    if (era !== state.era) continue;
     state.done += 1;
     state.rows = byUrgency([...state.rows, row]);
     state.chosen = state.done === 1 ? row : state.chosen ?? row;
@@ -104,8 +111,13 @@ async function addSamples() {
 }
 
 function clear() {
+  const count = state.rows.length;
+  const images = count === 1 ? '1 image' : `${count} images`;
+  if (!confirm(`Clear ${images}? What was not saved is gone.`)) return;
   [state.rows, state.chosen, state.queue] = [[], null, []];
   state.era += 1;
+  saved.forEach((address) => URL.revokeObjectURL(address));
+  saved.clear();
   draw();
   say('Ready.');
   $('choose').focus();
@@ -114,6 +126,7 @@ function clear() {
 function save(name, type, text) {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([text], {type}));
+  saved.add(link.href);
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
@@ -168,6 +181,9 @@ function listenForButtons() {
 
 async function start() {
   listenForFiles();
+  addEventListener('beforeunload', (event) => {
+    if (state.rows.length || state.busy) event.preventDefault();
+  });
   listenForButtons();
   keepOffline(() => !state.rows.length && !state.busy);
   try {

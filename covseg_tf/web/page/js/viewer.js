@@ -53,6 +53,18 @@ export class Viewer {
     }));
   }
 
+  /** Leaves nothing of the last film, in words or in pixels. */
+  clear() {
+    const words = ['viewer-title', 'failure', 'total', 'right', 'left', 'extent', 'zones'];
+    for (const id of words) $(id).textContent = '';
+    $('notes').replaceChildren();
+    $('picture').hidden = true;
+    $('film').removeAttribute('aria-label');
+    for (const canvas of $('picture').querySelectorAll('canvas')) {
+      [canvas.width, canvas.height] = [0, 0];
+    }
+  }
+
   #draw(row) {
     const {shown, file, found} = row;
     $('sides').hidden = !sidesAreSure(row);
