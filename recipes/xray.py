@@ -25,30 +25,15 @@ import keras
 
 from covseg_tf.data import (
     film_augmentation,
-    load_sample,
     make_dataset,
     read_covid_qu_ex,
     read_hospital_films,
     split_samples,
     strong_chest_augmentation,
 )
-from covseg_tf.deploy import (
-    bundle_metrics,
-    export_tflite,
-    keras_predictor,
-    tflite_predictor,
-    write_bundle,
-)
+from covseg_tf.deploy import finish_bundle, tflite_predictor
 from covseg_tf.deploy.bundle import HOSPITALS_LICENSE, hospitals_card
-from covseg_tf.edge import PreprocessingSpec, Segmenter, load_bundle
-from covseg_tf.evaluation import (
-    fit_outline,
-    fit_readers_scale,
-    readers_shares,
-    report_sets,
-    score_set,
-)
-from covseg_tf.layers import AnnotatorStyle
+from covseg_tf.edge import PreprocessingSpec, load_bundle
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.options import command, option
 from covseg_tf.training import (
@@ -59,9 +44,9 @@ from covseg_tf.training import (
     float32_copy,
     recalibrate_batch_norm,
     resume_epoch,
-    set_infection_threshold,
     set_up,
     warmup_cosine,
+    with_readers_map,
 )
 
 
@@ -71,10 +56,9 @@ class Stage(NamedTuple):
     learning_rate: float  # at its peak
 
 
-STAGES = (Stage(128, 12, 1.2e-3), Stage(192, 10, 1e-3), Stage(256, 7, 6e-4))
+STAGES = (Stage(128, 12, 1.2e-3), Stage(192, 8, 1e-3), Stage(256, 4, 6e-4))
 QUICK_STAGES = (Stage(64, 1, 1e-3), Stage(64, 1, 1e-3))
 VALIDATION_SHARE = 0.1
-CALIBRATION_IMAGES = 200
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,10 +76,7 @@ def build(options, side, first):
         encoder_weights=options.imagenet if first else None,
         side_outputs=(),
     )
-    logits = network.get_layer("infection_up").output
-    readers = AnnotatorStyle(name="infection_readers")(logits)
-    outputs = {**network.output, "infection_readers": readers}
-    return network, keras.Model(network.inputs[0], outputs)
+    return network, with_readers_map(network)
 
 
 def train(options, stages, parts):
@@ -140,45 +121,6 @@ def train(options, stages, parts):
     return network, model.get_layer("infection_readers"), spec
 
 
-def finish(options, network, style, spec, parts):
-    """From a trained network to its bundle."""
-    held_out = parts["validation"]
-    outline = fit_outline(keras_predictor(network, spec), held_out, spec)
-    set_infection_threshold(network, outline.threshold, outline.temperature)
-    network.save(options.out / f"{options.network}.keras")
-    step = max(1, len(parts["train"]) // CALIBRATION_IMAGES)
-    calibration = [load_sample(film, spec)[0] for film in parts["train"][::step]]
-    tflite = export_tflite(network, spec, calibration)
-    # The readers' style, of the logits as they are now.
-    scale = float(style.scale) * outline.temperature
-    offset = float(style.offset) + float(style.scale) * outline.logit
-    run_integer = Segmenter.from_bytes(tflite, spec).run
-    shares, extents = readers_shares(run_integer, held_out, spec, scale, offset)
-    knots = min(12, len(shares))
-    predictors = keras_predictor(network, spec), tflite_predictor(tflite, spec)
-    metrics = bundle_metrics(*predictors, parts["test"], spec, options.out)
-    scored = score_set(predictors[1], parts["test"], spec, title="COVID-QU-Ex, Val")
-    card = hospitals_card(
-        options.network,
-        network.count_params(),
-        parts,
-        metrics,
-        outline,
-        report_sets(scored),
-    )
-    made = {"quantize": "full_integer", "calibration_images": len(calibration)}
-    write_bundle(
-        options.out / options.network,
-        tflite,
-        spec,
-        metrics,
-        card,
-        license=HOSPITALS_LICENSE,
-        export=made | {"recipe": "recipes/xray.py"},
-        readers=fit_readers_scale(shares, extents, scale, offset, knots),
-    )
-
-
 def run(options):
     bundle = options.out / options.network
     if bundle.exists():
@@ -200,7 +142,22 @@ def run(options):
     if keras.backend.backend() != "tensorflow":
         print("To quantize, the same command with KERAS_BACKEND=tensorflow.")
         return
-    finish(options, float32_copy(network).inference_model(), style, spec, parts)
+    network = float32_copy(network).inference_model()
+
+    def card(metrics, outline, report):
+        size = network.count_params()
+        return hospitals_card(options.network, size, parts, metrics, outline, report)
+
+    finish_bundle(
+        bundle,
+        network,
+        (float(style.scale), float(style.offset)),
+        spec,
+        parts,
+        card,
+        HOSPITALS_LICENSE,
+        "recipes/xray.py",
+    )
     print(f"Bundle: {bundle}")
 
 

@@ -18,7 +18,10 @@ INSIDE = {
     "imaging": {"imaging"},
     "data": {"data", "edge", "imaging", "losses"},
     "evaluation": {"evaluation", "data", "edge"},
-    "training": {"training", "models", "losses", "metrics", "data", "edge", "options"},
+    "training": {
+        *("training", "models", "layers", "losses", "metrics", "data", "edge"),
+        "options",
+    },
     "deploy": {
         *("deploy", "models", "layers", "losses", "metrics", "data", "edge"),
         "evaluation",

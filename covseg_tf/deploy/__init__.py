@@ -1,6 +1,7 @@
 """Exporters and their proofs."""
 
 from covseg_tf.deploy.bundle import write_bundle
+from covseg_tf.deploy.bundle.finish import finish_bundle
 from covseg_tf.deploy.calibration import read_calibration
 from covseg_tf.deploy.load_network import load_network
 from covseg_tf.deploy.mediapipe import export_mediapipe
@@ -63,6 +64,7 @@ __all__ = [
     "export_onnx",
     "export_saved_model",
     "export_tflite",
+    "finish_bundle",
     "integer_kernels",
     "keras_predictor",
     "layer_sensitivity",

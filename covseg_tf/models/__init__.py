@@ -3,6 +3,7 @@
 from covseg_tf.models.dual_flow_segmenter import DualFlowSegmenter
 from covseg_tf.models.edge_encoder import EdgeEncoder
 from covseg_tf.models.efficientnet_lite_encoder import EfficientNetLiteEncoder
+from covseg_tf.models.infection_threshold import set_infection_threshold
 from covseg_tf.models.preset import preset_arguments, preset_names
 from covseg_tf.models.preset_weights import save_preset_weights
 from covseg_tf.models.pyramid_encoder import pyramid_encoder
@@ -20,4 +21,5 @@ __all__ = [
     "read_torch_state",
     "region_gates",
     "save_preset_weights",
+    "set_infection_threshold",
 ]

@@ -1,5 +1,6 @@
 """model.fit, done once and well, for every recipe."""
 
+from covseg_tf.models import set_infection_threshold
 from covseg_tf.training.average import average_checkpoints
 from covseg_tf.training.batch_norm import recalibrate_batch_norm
 from covseg_tf.training.distillation import Distiller, soft_target_loss
@@ -9,15 +10,16 @@ from covseg_tf.training.distribution import (
     shard_batches,
     synchronize_batch_norm,
 )
-from covseg_tf.training.fit import compile_segmenter, fit_segmenter, resume_epoch
+from covseg_tf.training.fit import (
+    compile_segmenter,
+    fit_segmenter,
+    resume_epoch,
+    with_readers_map,
+)
 from covseg_tf.training.gate_contrast import gate_contrast
 from covseg_tf.training.on_device import DeviceTrainer, matmul_tflops
 from covseg_tf.training.options import RunOptions, TrainingOptions
-from covseg_tf.training.presence import (
-    gated_logits,
-    set_infection_threshold,
-    shift_presence,
-)
+from covseg_tf.training.presence import gated_logits, shift_presence
 from covseg_tf.training.pseudo_labels import draw_pseudo_lungs
 from covseg_tf.training.setup import float32_copy, set_up, warmup_cosine
 from covseg_tf.training.single_run import train_segmenter
@@ -50,4 +52,5 @@ __all__ = [
     "train_segmenter",
     "transfer_weights",
     "warmup_cosine",
+    "with_readers_map",
 ]

@@ -8,11 +8,31 @@ from collections.abc import Sequence
 
 import keras
 
+from covseg_tf.layers import AnnotatorStyle
 from covseg_tf.losses import CombinedSegmentationLoss, ExtentLoss
 from covseg_tf.metrics import DiceScore
 
 READERS = "infection_readers"
 READERS_WEIGHT = 4.0
+
+
+def with_readers_map(
+    network: keras.Model, scale: float = 0.5, offset: float = 0.0
+) -> keras.Model:
+    """Returns a network that gives, of the same logits, the map as readers draw it.
+
+    Args:
+        network: A `DualFlowSegmenter`; its weights are shared.
+        scale: First value of the readers' scale, see `AnnotatorStyle`.
+        offset: First value of their offset.
+
+    Returns:
+        A functional model with one more output, `"infection_readers"`, by the layer
+        of that name.
+    """
+    logits = network.get_layer("infection_up").output
+    readers = AnnotatorStyle(scale, offset, name=READERS)(logits)
+    return keras.Model(network.inputs[0], {**network.output, READERS: readers})
 
 
 def compile_segmenter(
