@@ -1,15 +1,9 @@
 """The report behind a model card: by hand, on phantoms, on a few real films."""
 
-import csv
-import importlib
-import json
-
 import numpy as np
 import pytest
-from conftest import data_root
 
-from covseg_tf.data import read_samples, write_phantom_data
-from covseg_tf.deploy import load_predictor
+from covseg_tf.data import read_samples
 from covseg_tf.deploy.bundle import render_model_card, render_sections
 from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import (
@@ -23,13 +17,6 @@ from covseg_tf.evaluation import (
     summarize_rows,
     summarize_set,
 )
-
-
-@pytest.fixture
-def command():
-    """The command as a module."""
-    pytest.importorskip("matplotlib")
-    return importlib.import_module("benchmarks.frontier.report")
 
 
 def two_lungs():
@@ -273,65 +260,3 @@ def test_every_part_of_the_card_may_be_left_out(scored):
     for key in report:
         rest = {k: v for k, v in report.items() if k != key}
         assert len(headings(render_sections(rest))) == 4 - (key == "sets")
-
-
-def run(command, data, out, *words, model="xray"):
-    return command.main([model, "--data", str(data), "--out", str(out), *words])
-
-
-def test_the_command_on_phantoms(command, phantom_data, tmp_path, capsys):
-    external = write_phantom_data(tmp_path / "elsewhere", 2, 64, seed=9)
-    words = ("--choose", "--external", str(external), "--cases", "1")
-    for out in (tmp_path / "a", tmp_path / "b"):
-        assert run(command, phantom_data, out, *words) == 0
-    names = ["reliability.svg", "report.json", "report.md", "rows.csv"]
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == names
-    for name in names:  # the same numbers give the same files
-        one, two = ((tmp_path / run / name).read_bytes() for run in "ab")
-        assert one == two
-    report = json.loads((tmp_path / "a/report.json").read_text())
-    assert "## Where it fails" in card(report=report)
-    assert [point["rule"] for point in report["operating_points"]["points"]][0] == (
-        "in use"
-    )
-    assert b"<image" not in (tmp_path / "a/reliability.svg").read_bytes()
-    assert "| infection | lesions |" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("words", "text"),
-    [
-        ((), "no such model"),
-        (("--split", "Test"), "no split 'Test'"),
-        (("--threshold", "1"), "--threshold must be in (0, 1)"),
-        (("--limit", "0"), "--limit at least 1"),
-        (("--external", "nowhere"), "no such folder"),
-        (("--split", "Train", "--choose"), "report on another split"),
-        (("--out", "."), "already there; give another --out"),
-    ],
-)
-def test_bad_input_is_one_line(command, phantom_data, tmp_path, capsys, words, text):
-    model = "xray" if words else "nowhere"
-    assert run(command, phantom_data, tmp_path / "o", *words, model=model) == 2
-    error = capsys.readouterr().err
-    assert text in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "o").exists()
-
-
-@pytest.mark.data
-def test_the_bundled_model_on_twelve_real_films(command, covid_qu_ex, tmp_path):
-    out = tmp_path / "out"
-    words = ("--limit", "12", "--choose", "--external")
-    words += (str(data_root() / "general_blockchain"),)
-    assert run(command, covid_qu_ex, out, *words) == 0
-    report = json.loads((out / "report.json").read_text())
-    assert [of["images"] for of in report["sets"]] == [12, 12]
-    assert headings((out / "report.md").read_text()) == HEADINGS
-    predictor = load_predictor("xray")
-    samples = command.thin(read_samples(covid_qu_ex, "Val"), 12)
-    scores = summarize_rows(evaluate(predictor, samples, predictor.spec))
-    found = report["sets"][0]["scores"]["infection"]["lesions"]
-    assert found["dice"] == scores["infection"]["lesions"]["dice"]
-    with (out / "rows.csv").open() as stream:
-        assert len(list(csv.DictReader(stream))) == 24

@@ -1,6 +1,6 @@
 """Training steps of one network on each Keras backend, as ratios in one run.
 
-    python -m benchmarks.backends [--preset xray_small] [--side 128] [--batch 4]
+    python -m benchmarks.backends [--preset xray] [--side 128] [--batch 4]
 
 Each backend has a process of its own, on one thread; rounds go through all backends in
 turn. What counts is the processor time of the fastest step, so that other work on the
@@ -49,7 +49,7 @@ def step_seconds(backend, options):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="xray_small")
+    parser.add_argument("--preset", default="xray")
     parser.add_argument("--side", type=int, default=128, help="pixels")
     parser.add_argument("--batch", type=int, default=4, help="images a step")
     parser.add_argument("--rounds", type=int, default=2)

@@ -1,6 +1,6 @@
 """Run a bundle under an emulated ARM CPU and compare it with this machine, bit by bit.
 
-    python -m benchmarks.edge arm64 --work FOLDER [--model xray_small xray_nano]
+    python -m benchmarks.edge arm64 --work FOLDER [--model xray xray_nano]
         [--images 8] [--data DIR --split Val]
 
 For an x86-64 Debian or Ubuntu with `qemu-user-static` and `debootstrap` installed, as
@@ -147,7 +147,7 @@ def measure(options, root, model):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
     work: pathlib.Path = option("folder for the ARM system, made by you")
-    model: tuple[str, ...] = option("bundled, or bundles' folders", ("xray_small",))
+    model: tuple[str, ...] = option("bundled, or bundles' folders", ("xray",))
     images: int = option("prepared images", 8)
     data: str | None = option("folder of images and masks", None)
     split: str | None = option("which split of it; without it all", None)

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.guard import changes, sources
 from covseg_tf.edge import Segmenter, draw_phantom
 
-MODELS = ("xray", "xray_small", "xray_nano")
+MODELS = ("xray", "xray_nano")
 FLAGS = (
     "no_lungs_found",
     "lung_area_implausible",

@@ -53,8 +53,8 @@ def freeze_encoder(
     """Lets the encoder's layers up to its finest feature maps keep their weights.
 
     Batch normalization there runs on its moving statistics, and no gradient goes
-    through the large maps near the image: for `xray_small` at 256x256 on a CPU a
-    step takes two thirds of the time. Call it before `compile`.
+    through the large maps near the image: at 256x256 on a CPU a step
+    of the X-ray family takes two thirds of the time. Call it before `compile`.
 
     Args:
         model: A `DualFlowSegmenter`; changed in place.

@@ -414,7 +414,7 @@ def _check_schema(document):
 
 
 def test_nothing_leaves_and_it_works_without_a_network(chromium):
-    files = site_of("xray_small")
+    files = site_of("xray_nano")
     image = draw_phantom(8, 0.5).image
     with PageServer(files, port=0) as server:
         visit = Visit(chromium, server.url)
@@ -429,7 +429,7 @@ def test_nothing_leaves_and_it_works_without_a_network(chromium):
     page.get_by_text("works offline").wait_for()
     visit.give(("later.png", as_png(image)))
     answer = page.evaluate(_READ, base64.b64encode(as_png(image)).decode())
-    assert_same(answer, image, Segmenter("xray_small"))
+    assert_same(answer, image, Segmenter("xray_nano"))
     page.click("#clear")
     page.click("#try-samples")
     visit.done()
@@ -490,10 +490,10 @@ def test_a_new_version_takes_over(chromium):
         visit = Visit(chromium, server.url)
         visit.page.get_by_text("works offline").wait_for(timeout=PATIENCE)
         assert visit.page.inner_text("#model-name") == "xray_nano"
-        server._server.files = site_of("xray_small")
+        server._server.files = site_of("xray_nano")
         # The old one answers; it finds the new one and, being idle, gives way.
         visit.page.reload()
-        visit.page.locator("#model-name", has_text="xray_small").wait_for(
+        visit.page.locator("#model-name", has_text="xray_nano").wait_for(
             timeout=PATIENCE
         )
         visit.ready()

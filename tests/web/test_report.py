@@ -102,9 +102,9 @@ def answers(tmp_path_factory):
     if node is None:
         pytest.skip("no node: the page's report is not written outside a browser")
     folder = tmp_path_factory.mktemp("page")
-    site = write_site(build_site("xray_small"), folder / "site")
+    site = write_site(build_site("xray_nano"), folder / "site")
     (site / "package.json").write_text('{"type": "module"}')
-    bundle = load_bundle("xray_small")
+    bundle = load_bundle("xray_nano")
     digest = json.loads((bundle.folder / "bundle.json").read_text())["files"]
     facts = RunFacts(
         bundle.name,
@@ -164,7 +164,7 @@ def test_what_a_reader_is_told(answers):
     assert "< 1 %" not in text
     assert "&lt; 1 %" in text
     assert text.count("That does not mean healthy.") == 1
-    assert text.count(trust_line(load_bundle("xray_small"))) == 1 + 4
+    assert text.count(trust_line(load_bundle("xray_nano"))) == 1 + 4
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,8 @@ def test_percent_is_whole_and_never_0(value, words):
 
 
 def test_trust_is_what_was_measured_or_that_it_was_not():
-    assert trust_line(load_bundle("xray_small")) == (
-        "How far to trust xray_small: healthy images painted, 1 %; infected ones left "
+    assert trust_line(load_bundle("xray_nano")) == (
+        "How far to trust xray_nano: healthy images painted, 1 %; infected ones left "
         "empty, 2 % (Split Val of COVID-QU-Ex, 429 images)."
     )
     assert "painted, not measured" in trust_line(load_bundle("ct_small"))
