@@ -8,6 +8,9 @@ import sys
 
 import pytest
 import yaml
+from test_docstrings import PUBLIC
+
+from covseg_tf import cli
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # A block is left out only with the reason above it.
@@ -43,6 +46,17 @@ def test_site_builds(tmp_path):
     assert result.returncode == 0, result.stdout + result.stderr
     reference = (tmp_path / "reference" / "layers" / "index.html").read_text("utf-8")
     assert "RegionFusionAttention" in reference
+    for room, names in PUBLIC.items():
+        if room.count(".") == 1:
+            page = tmp_path / "reference" / room.split(".")[1] / "index.html"
+            found = set(
+                re.findall(r'id="(covseg_tf\.[\w.]+)"', page.read_text("utf-8"))
+            )
+            last = {name.rpartition(".")[2] for name in found}
+            assert set(names) <= last, (room, set(names) - last)
+    page = (tmp_path / "reference" / "cli" / "index.html").read_text("utf-8")
+    for command in cli.COMMANDS:
+        assert f"usage: covseg {command}" in page
     page = (tmp_path / "index.html").read_text("utf-8")
     assert "https://fonts" not in page
 
