@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from covseg_tf.data import load_sample, read_samples
+from covseg_tf.edge import PreprocessingSpec
 from covseg_tf.evaluation import (
     LevelCounts,
     area_under_roc,
     brier_score,
     choose_operating_point,
     expected_calibration_error,
+    fit_outline,
+    fit_temperature,
     image_scores,
     maximum_calibration_error,
     operating_grid,
@@ -249,3 +253,40 @@ def test_a_share_that_no_point_leaves_empty_is_refused():
     grid = operating_grid([*COUNTS, LevelCounts.of([0], [1.0])], ["COVID-19", "Normal"])
     with pytest.raises(ValueError, match="leaves so many empty: {'Normal': 0.9}"):
         choose_operating_point([grid], left_empty={"Normal": 0.9})
+
+
+def test_a_temperature_makes_probabilities_true_again():
+    """Logits three times too large: the temperature of lowest cost is 3."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1, 200_000)
+    mask = rng.random(logits.size) < 1 / (1 + np.exp(-logits))
+    stated = 1 / (1 + np.exp(-3 * logits))
+    found = fit_temperature(LevelCounts.of(mask, stated))
+    assert found == pytest.approx(3, rel=0.05)
+    # What is cut at another place keeps that place: shifted logits are the same case.
+    moved = 1 / (1 + np.exp(-(3 * logits + np.log(0.2 / 0.8))))
+    assert fit_temperature(LevelCounts.of(mask, moved), 0.2) == pytest.approx(
+        3, rel=0.05
+    )
+    with pytest.raises(ValueError, match="Need a pixel"):
+        fit_temperature(LevelCounts.none())
+
+
+def test_an_outline_is_cut_where_dice_is_highest(phantom_data):
+    """A map that says 0.3 inside the mask and 0.1 outside is cut between the two."""
+    spec = PreprocessingSpec(32, 32)
+    samples = read_samples(phantom_data, "Train")
+    masks = {
+        load_sample(s, spec)[0].tobytes(): load_sample(s, spec)[2] for s in samples
+    }
+
+    def predict(pixels):
+        return {"infection": 0.1 + 0.2 * masks[pixels.tobytes()].astype("float32")}
+
+    outline = fit_outline(predict, samples, spec)
+    assert 0.1 <= outline.threshold < 0.3
+    assert outline.point.all_images == 1
+    assert outline.images == len(samples)
+    assert outline.logit == pytest.approx(
+        np.log(outline.threshold / (1 - outline.threshold))
+    )

@@ -58,6 +58,20 @@ def test_inside_its_interval_and_without_a_score_it_costs_nothing():
     assert float(ExtentLoss()(y_true, y_pred)) == 0.0
 
 
+def test_distance_to_the_middle_by_hand():
+    bounds = (extent_bounds(2), extent_bounds(None))  # the middle of 0.25 to 0.5
+    y_true, y_pred = two_lungs(0.3, 0.9, bounds)
+    loss = float(ExtentLoss(center=0.5)(y_true, y_pred))
+    # Inside its interval, 0.075 from the middle; without a score there is no middle.
+    assert loss == pytest.approx(0.5 * 0.075 / 2, abs=1e-6)
+    y_true, y_pred = two_lungs(0.6, 0.9, bounds)
+    loss = float(ExtentLoss(center=0.5)(y_true, y_pred))
+    assert loss == pytest.approx((0.1 + 0.5 * 0.225) / 2, abs=1e-6)
+    assert ExtentLoss.from_config(ExtentLoss(center=0.5).get_config()).center == 0.5
+    with pytest.raises(ValueError, match="`center` must be"):
+        ExtentLoss(center=-1)
+
+
 def test_no_lung_costs_nothing():
     y_true, y_pred = two_lungs(0.9, 0.9, (extent_bounds(1), extent_bounds(1)))
     y_true = keras.ops.convert_to_numpy(y_true) * 0

@@ -68,6 +68,23 @@ def test_a_threshold_becomes_one_half(phantom_data):
         set_infection_threshold(model, 0.0)
 
 
+def test_a_temperature_divides_the_moved_logits():
+    model = network()
+    image = np.random.default_rng(0).random((1, 64, 64, 1), dtype="float32")
+
+    head = keras.Model(model.inputs[0], model.get_layer("infection_logits").output)
+
+    def logits():
+        return ops.convert_to_numpy(head(image))
+
+    before = logits()
+    set_infection_threshold(model, 0.3, temperature=2.0)
+    expected = (before - np.log(0.3 / 0.7)) / 2
+    np.testing.assert_allclose(logits(), expected, atol=1e-4)
+    with pytest.raises(ValueError, match="`temperature` must be above 0"):
+        set_infection_threshold(model, 0.5, 0.0)
+
+
 def test_a_wider_gate_leaves_no_more_images_empty(phantom_data):
     samples = read_covid_qu_ex(phantom_data, "Val")
     points = presence_operating_points(

@@ -13,7 +13,7 @@ from covseg_tf.losses import CombinedSegmentationLoss, ExtentLoss
 from covseg_tf.metrics import DiceScore
 
 READERS = "infection_readers"
-READERS_WEIGHT = 4.0
+READERS_WEIGHT = 6.0
 
 
 def with_readers_map(
@@ -46,7 +46,7 @@ def compile_segmenter(
     The logs have `infection_dice`, `infection_dice_lesions` and, where the model
     has a lung output, `lung_dice`; with `val_` before them for validation. A map as
     readers would draw it (output `"infection_readers"`, see `AnnotatorStyle`) has
-    `ExtentLoss`, times 4; Dice then counts only what has a mask.
+    `ExtentLoss`, times 6; Dice then counts only what has a mask.
 
     Args:
         model: A `DualFlowSegmenter`, or one with a readers' map beside it.
@@ -71,7 +71,7 @@ def compile_segmenter(
     }
     model.compile(
         optimizer=keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay),
-        loss=loss | ({READERS: ExtentLoss()} if has_readers else {}),
+        loss=loss | ({READERS: ExtentLoss(center=0.5)} if has_readers else {}),
         loss_weights=dict.fromkeys(flows, 1.0) | {READERS: READERS_WEIGHT}
         if has_readers
         else None,
