@@ -175,4 +175,49 @@ def dicom_files(image: np.ndarray) -> dict[str, bytes]:
             WindowCenter=20000,
             WindowWidth=45000,
         ),
+        # What hospitals make besides: each means nothing, and the next rule is taken.
+        "no width": dicom(image, WindowCenter=1, WindowWidth=0),
+        "12 bit, no width": dicom(deep, 12, WindowCenter=2048, WindowWidth=0),
+        "no width, then one": dicom(
+            deep, 12, WindowCenter=[9, 2048], WindowWidth=[0, 3000]
+        ),
+        "empty window": dicom(deep, 12, WindowCenter=None, WindowWidth=None),
+        "slope 0": dicom(deep, 12, RescaleSlope=0, RescaleIntercept=5, **window),
+        "empty slope": dicom(deep, 12, RescaleSlope=None, RescaleIntercept=5),
+        "a function of no name": dicom(deep, 12, VOILUTFunction="CURVE", **window),
+        "short table": dicom(deep, 12, VOILUTSequence=[short_table(curve)], **window),
+        "table of 12 bits that states 16": dicom(
+            deep, 12, VOILUTSequence=[table(0, 16, curve / 16)]
+        ),
+        "hot pixel": dicom(with_hot_pixel(image.astype(np.uint16) * 16), 16),
+        "padding": dicom(padded(deep), 16, PixelPaddingValue=65535),
+        "padding, inverted": dicom(
+            padded(deep), 16, kind="MONOCHROME1", PixelPaddingValue=65535
+        ),
+        "a window too wide": dicom(deep, 12, WindowCenter=16000, WindowWidth=32000),
+        "too wide, inverted": dicom(
+            deep, 12, kind="MONOCHROME1", WindowCenter=16000, WindowWidth=32000
+        ),
     }
+
+
+def short_table(entries) -> Dataset:
+    """A table that states more entries than it holds."""
+    item = table(0, 16, entries)
+    item.LUTDescriptor = [60000, 0, 16]
+    return item
+
+
+def with_hot_pixel(pixels: np.ndarray) -> np.ndarray:
+    """One pixel far from all others."""
+    pixels = pixels.copy()
+    if pixels.size > 4:
+        pixels[3, 5] = 65535
+    return pixels
+
+
+def padded(pixels: np.ndarray) -> np.ndarray:
+    """A frame that is no film, of the highest value."""
+    pixels = pixels.copy()
+    pixels[: len(pixels) // 20] = 65535
+    return pixels

@@ -321,7 +321,6 @@ def refused():
         "lateral in words": (dicom(image, ViewPosition="LT LAT"), "lateral view"),
         "frames": (dicom(image, NumberOfFrames=3), "3 frames"),
         "short": (dicom(image, Rows=640), "too few pixels"),
-        "no width": (dicom(image, WindowCenter=1, WindowWidth=0), "window"),
         "jpeg 2000": (
             dicom(image, syntax=uid.JPEG2000Lossless, frames=[b"xx"]),
             "Convert it",

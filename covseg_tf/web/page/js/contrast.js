@@ -3,6 +3,8 @@
  * @module
  */
 
+import {stretch} from './grey.js';
+
 // The numbers of contrast.py.
 const TAIL = 0.01;
 const FAR = 0.5;
@@ -19,7 +21,7 @@ const LEAST_INFORMATION = 2.6;
  * @returns {import('./grey.js').Grey} The same, or brightened by a power of two.
  */
 export function widen(image) {
-  const [low, high] = robustEnds(countLevels(image.data), image.data.length);
+  const [low, high] = robustEnds(image.data);
   if (!(high > low && high - low < NARROW)) return image;
   const black = low > high - low ? low : 0;
   const gain = 2 ** Math.floor(Math.log2(256 / (high - black + 1)));
@@ -28,6 +30,17 @@ export function widen(image) {
     Math.min(255, Math.max(0, (level - black) * gain + gain / 2)),
   );
   return {...image, data: image.data.map((level) => table[level])};
+}
+
+/**
+ * Stretches numbers of any depth between robust ends: a few pixels far from all
+ * others, hot ones or a marker, do not own the range.
+ * @param {ArrayLike<number>} values Numbers, of one channel or of several.
+ * @returns {Uint8Array} One grey level per number.
+ */
+export function stretchWithinEnds(values) {
+  const [low, high] = robustEnds(values);
+  return stretch(Float64Array.from(values, (x) => Math.min(high, Math.max(low, x))));
 }
 
 /**
@@ -50,14 +63,17 @@ function countLevels(data) {
   return counts;
 }
 
-/** Lowest and highest level, without tails that lie far from all others. */
-function robustEnds(counts, size) {
+/** Lowest and highest value, without tails that lie far from all others. */
+function robustEnds(values) {
+  const size = values.length;
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   const tail = Math.floor(TAIL * size) + 1;
-  const upwards = [...counts.keys()].filter((level) => counts[level]);
+  const upwards = [...counts.keys()].sort((a, b) => a - b);
   const below = endOf(counts, upwards, tail);
   const above = endOf(counts, upwards.toReversed(), tail);
   const span = above.inner - below.inner;
-  if (!(span > 0)) return [upwards[0], upwards.at(-1)];
+  if (!(span > 0 && span < Infinity)) return [upwards[0], upwards.at(-1)];
   return [reach(below, span, size), reach(above, span, size)];
 }
 
@@ -66,8 +82,8 @@ function endOf(counts, levels, tail) {
   const found = new Map();
   let left = tail;
   for (const level of levels) {
-    found.set(level, Math.min(left, counts[level]));
-    left -= counts[level];
+    found.set(level, Math.min(left, counts.get(level)));
+    left -= counts.get(level);
     if (left <= 0) return {levels: found, inner: level};
   }
   return {levels: found, inner: levels.at(-1)};

@@ -32,7 +32,7 @@ export function isDicom(bytes) {
  * @param {(jpeg: Uint8Array) => Promise<import('./grey.js').Grey>} readJpeg
  *   Decodes a JPEG picture, for files that hold one.
  * @returns {Promise<import('./grey.js').Grey &
- *   {stretched: boolean, mirrored: boolean}>} Its pixels; `mirrored` if they were
+ *   {notes: string[]}>} Its pixels, and what was done to them, `mirrored` if they were
  *   mirrored back to how films are hung.
  * @throws {Error} If it is no readable radiograph, in words for the reader.
  */
@@ -48,9 +48,10 @@ export async function readDicom(bytes, parser, readJpeg) {
   const columns = dataset.uint16('x00280011');
   if (!rows || !columns) throw new Error('The DICOM file has no rows or columns.');
   const pixels = await readPixels(dataset, parser, rows * columns, readJpeg);
-  const {data, stretched} = toGrey(pixels, readDisplay(dataset));
+  const {data, notes} = toGrey(pixels, readDisplay(dataset));
   const mirrored = isMirrored(dataset);
-  return {...turn({rows, columns, data}, mirrored ? 2 : 1), stretched, mirrored};
+  if (mirrored) notes.push('mirrored');
+  return {...turn({rows, columns, data}, mirrored ? 2 : 1), notes};
 }
 
 /** Whether rows run to the patient's right and columns to the feet. */
@@ -119,29 +120,54 @@ function isSigned(dataset) {
 }
 
 function readDisplay(dataset) {
-  const number = (tag) => dataset.floatString(tag) ?? null;
+  const numbers = (tag) => (dataset.string(tag) ?? '').split('\\').map(toNumber);
+  const isFilled = (tag) => (dataset.string(tag) ?? '').trim() !== '';
+  const one = (tag) => (dataset.elements[tag] ? numbers(tag)[0] : null);
+  const [centers, widths] = ['x00281050', 'x00281051'].map((tag) =>
+    (isFilled(tag) ? numbers(tag) : []));
+  const modality = itemsOf(dataset, 'x00283000').slice(0, 1);
+  const [modalityTable = null] = modality.map((item) => readTable(dataset, item));
   return {
     bitsStored: dataset.uint16('x00280101'),
     signed: isSigned(dataset),
-    slope: number('x00281053'),
-    intercept: number('x00281052'),
-    center: number('x00281050'),
-    width: number('x00281051'),
-    shape: (dataset.string('x00281056') ?? 'LINEAR').toUpperCase(),
-    modalityTable: readTable(dataset, 'x00283000'),
-    voiTable: readTable(dataset, 'x00283010'),
+    slope: one('x00281053'),
+    intercept: one('x00281052'),
+    modalityTable,
+    modalityDamaged: modality.length > 0 && !modalityTable,
+    voiTables: itemsOf(dataset, 'x00283010').map((item) => readTable(dataset, item)),
+    windows: widths.length ? centers.map((center, i) => [center, widths[i]]) : [],
+    shape: (dataset.string('x00281056') ?? '').trim().toUpperCase(),
+    padding: readPadding(dataset),
     inverted: dataset.string('x00280004') === 'MONOCHROME1',
   };
 }
 
-function readTable(dataset, tag) {
-  const item = dataset.elements[tag]?.items?.[0]?.dataSet;
+/** A decimal string of the standard; NaN for an empty one or a comma. */
+function toNumber(text) {
+  return text.trim() === '' ? NaN : Number(text);
+}
+
+function itemsOf(dataset, tag) {
+  return (dataset.elements[tag]?.items ?? []).map((item) => item.dataSet);
+}
+
+function readPadding(dataset) {
+  const read = isSigned(dataset) ? 'int16' : 'uint16';
+  const first = dataset[read]('x00280120');
+  if (first === undefined) return null;
+  const last = dataset[read]('x00280121') ?? first;
+  return [Math.min(first, last), Math.max(first, last)];
+}
+
+/** A table, or `null` if it is cut short. */
+function readTable(dataset, item) {
   if (!item?.elements.x00283002 || !item.elements.x00283006) return null;
   const signed = isSigned(dataset);
   const length = item.uint16('x00283002', 0) || 65536;
   const first = item[signed ? 'int16' : 'uint16']('x00283002', 1);
   const bits = item.uint16('x00283002', 2);
-  const {dataOffset} = item.elements.x00283006;
+  const {dataOffset, length: bytes} = item.elements.x00283006;
+  if (bytes < 2 * length) return null;
   const start = item.byteArray.byteOffset + dataOffset;
   const buffer = item.byteArray.buffer.slice(start, start + 2 * length);
   return {first, bits, data: new Uint16Array(buffer)};

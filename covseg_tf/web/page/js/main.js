@@ -87,8 +87,8 @@ async function look({name, read, notes}) {
   try {
     const image = await read();
     const found = await (await segmenter).predict(image);
-    const done = ['stretched', 'mirrored'].filter((note) => image[note]);
-    return scoredRow(name, image, found, shrinkToShow(image), [...notes, ...done]);
+    const done = [...notes, ...(image.notes ?? [])];
+    return scoredRow(name, image, found, shrinkToShow(image), done);
   } catch (error) {
     console.info(error);
     return failedRow(name, error.message || 'It cannot be read.');

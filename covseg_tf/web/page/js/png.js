@@ -4,7 +4,8 @@
  * @module
  */
 
-import {luma, stretch, turn} from './grey.js';
+import {stretchWithinEnds} from './contrast.js';
+import {luma, turn} from './grey.js';
 import {tiffOrientation} from './exif.js';
 
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
@@ -39,7 +40,7 @@ export function pngSize(bytes) {
 /**
  * Decodes a PNG file to what the network reads from.
  * @param {Uint8Array} bytes The file.
- * @returns {Promise<import('./grey.js').Grey & {stretched: boolean}>} Grey pixels;
+ * @returns {Promise<import('./grey.js').Grey & {notes: string[]}>} Grey pixels;
  *   `stretched` says that 16 bits were stretched to 8.
  * @throws {Error} If the file is damaged, in words for the reader.
  */
@@ -51,9 +52,10 @@ export async function readPng(bytes) {
   const stretched = depth === 16;
   const isColour = kind === 2 || kind === 3 || kind === 6;
   let values = kind === 3 ? lookUp(samples, palette) : dropAlpha(samples, kind);
-  if (stretched) values = stretch(values);
+  if (stretched) values = stretchWithinEnds(values);
+  const notes = stretched ? ['stretched'] : [];
   const grey = isColour ? luma(values, 3) : values;
-  return {...turn({rows, columns, data: grey}, orientation), stretched};
+  return {...turn({rows, columns, data: grey}, orientation), notes};
 }
 
 function readChunks(bytes) {

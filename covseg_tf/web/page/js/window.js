@@ -3,7 +3,10 @@
  * @module
  */
 
-import {roundHalfEven, stretch} from './grey.js';
+import {stretchWithinEnds, widen} from './contrast.js';
+import {roundHalfEven} from './grey.js';
+
+const FUNCTIONS = ['LINEAR', 'LINEAR_EXACT', 'SIGMOID'];
 
 /**
  * A table of the file, of the modality or of interest.
@@ -11,69 +14,116 @@ import {roundHalfEven, stretch} from './grey.js';
  */
 
 /**
- * What a radiograph says about its numbers.
+ * What a radiograph says about its numbers; NaN for a number that means nothing.
  * @typedef {object} Display
  * @property {number} bitsStored Bits in use.
  * @property {boolean} signed Whether the numbers may be negative.
- * @property {?number} slope Of the modality's rescaling, with `intercept`.
+ * @property {?number} slope Of the modality's rescaling, with `intercept`; `null` if
+ *   the file has none.
  * @property {?number} intercept Of the modality's rescaling.
- * @property {?number} center Of the first window, with `width`.
- * @property {?number} width Of the first window.
- * @property {string} shape `LINEAR`, `LINEAR_EXACT` or `SIGMOID`.
  * @property {?Table} modalityTable In place of slope and intercept.
- * @property {?Table} voiTable In place of the window.
+ * @property {boolean} modalityDamaged Whether there was one that is cut short.
+ * @property {?Table[]} voiTables Tables of interest; `null` for one cut short.
+ * @property {[number, number][]} windows Center and width of each.
+ * @property {string} shape `LINEAR`, `LINEAR_EXACT` or `SIGMOID`.
+ * @property {?[number, number]} padding Lowest and highest value that is no film.
  * @property {boolean} inverted Whether low numbers are bright.
  */
 
 /**
- * Applies rescaling or table, window or table, and inversion.
+ * Rescaling or table; the first table of interest or window that can be used; inversion.
  * @param {Uint8Array|Int8Array|Uint16Array|Int16Array} pixels As stored.
  * @param {Display} display What the file says about them.
- * @returns {{data: Uint8Array, stretched: boolean}} Grey levels, lungs dark;
- *   `stretched` if there was no window for more than 8 bits.
- * @throws {Error} If the window cannot be applied.
+ * @returns {{data: Uint8Array, notes: string[]}} Grey levels, lungs dark, and what was
+ *   done: keys of `NOTE_TEXTS`.
  */
 export function toGrey(pixels, display) {
-  const values = rescale(pixels, display);
-  const {data, stretched} = display.voiTable
-    ? {data: throughTable(values, display.voiTable), stretched: false}
-    : throughWindow(values, pixels, display);
-  if (display.inverted) data.forEach((x, i) => (data[i] = 255 - x));
-  return {data, stretched};
+  const notes = new Set();
+  const mended = mendRescale(display, notes);
+  const values = rescale(pixels, mended);
+  let data = null;
+  for (const rule of rulesOf(mended)) {
+    data = applied(rule, values);
+    if (data) break;
+    notes.add('window_unusable');
+  }
+  data ??= withoutRule(values, pixels, mended, notes);
+  const wide = widen({data}).data;
+  if (wide !== data) notes.add('stretched');
+  return {
+    data: mended.inverted ? wide.map((x) => 255 - x) : wide,
+    notes: [...notes],
+  };
+}
+
+function mendRescale(display, notes) {
+  let {slope, intercept} = display;
+  const means = (x) => x !== null && !Number.isNaN(x);
+  const held = slope !== null || intercept !== null;
+  if ([slope, intercept].some(Number.isNaN) || slope === 0 || display.modalityDamaged) {
+    notes.add('rescale_unusable');
+  }
+  if (held) {
+    slope = means(slope) && slope !== 0 ? slope : 1;
+    intercept = means(intercept) ? intercept : 0;
+  }
+  return {...display, slope, intercept};
 }
 
 function rescale(pixels, {modalityTable, slope, intercept}) {
-  if (modalityTable) return pixels.map((x) => entry(modalityTable, x));
+  if (modalityTable) return Float64Array.from(pixels, (x) => entry(modalityTable, x));
   if (slope === null || intercept === null) return pixels;
   const values = Float64Array.from(pixels, (x) => x * slope + intercept);
   // A slope of 1 makes floats of 8-bit pixels, which are to stay as they are.
   return values.every((x, i) => x === pixels[i]) ? pixels : values;
 }
 
-function throughTable(values, table) {
-  const high = 2 ** table.bits - 1;
-  return Uint8Array.from(values, (x) =>
-    level(entry(table, roundHalfEven(x)), 0, high));
+/** What the header offers, each a function to `[shown, low, high]`. */
+function rulesOf(display) {
+  const throughTable = (table) => () => {
+    // Some state the depth of their storage, 16, and hold 12 bits.
+    const most = table.data.reduce((a, b) => Math.max(a, b), 0);
+    const bits = Math.min(table.bits, most.toString(2).length);
+    return [(x) => entry(table, roundHalfEven(x)), 0, 2 ** bits - 1];
+  };
+  const throughWindow = ([center, width]) => () => {
+    const apply = windowOf({...display, center, width});
+    return [apply, apply(center - 100 * width), apply(center + 100 * width)];
+  };
+  return [
+    ...display.voiTables.map(throughTable),
+    ...display.windows.map(throughWindow),
+  ];
 }
 
-function throughWindow(values, pixels, display) {
-  const {center, width} = display;
-  if (center === null || width === null) {
-    const isByte = values === pixels && pixels instanceof Uint8Array;
-    if (isByte) return {data: values.slice(), stretched: false};
-    return {data: stretch(values), stretched: true};
+/** Grey levels by one rule, or `null` if it cannot be used. */
+function applied(rule, values) {
+  let [shown, low, high] = [null, 0, 0];
+  try {
+    [shown, low, high] = rule();
+  } catch {
+    return null;
   }
-  const apply = windowOf(display);
-  const [low, high] = [center - 100 * width, center + 100 * width].map(apply);
-  if (low === high) throw new Error('Its window has no width.');
-  if (!Number.isFinite(high - low)) throw new Error('Its window is not finite.');
-  const data = Uint8Array.from(values, (x) => level(apply(x), low, high));
-  return {data, stretched: false};
+  const scale = 255 / (high - low);
+  const grey = Float64Array.from(values, (x) => (shown(x) - low) * scale);
+  if (!Number.isFinite(scale) || grey.some(Number.isNaN)) return null;
+  return Uint8Array.from(grey, (x) => roundHalfEven(Math.min(255, Math.max(0, x))));
 }
 
-function level(shown, low, high) {
-  const grey = (shown - low) * (255 / (high - low));
-  return roundHalfEven(Math.min(255, Math.max(0, grey)));
+function withoutRule(values, pixels, {padding, inverted}, notes) {
+  if (values instanceof Uint8Array) return values.slice();
+  notes.add('stretched');
+  if (!padding) return stretchWithinEnds(values);
+  const [low, high] = padding;
+  const held = values.filter((_, i) => pixels[i] < low || pixels[i] > high);
+  if (held.length === 0 || held.length === values.length) {
+    return stretchWithinEnds(values);
+  }
+  notes.add('padding_left_out');
+  const extreme = inverted ? Math.max : Math.min;
+  const black = held.reduce((a, b) => extreme(a, b));
+  return stretchWithinEnds(
+    values.map((x, i) => (pixels[i] >= low && pixels[i] <= high ? black : x)));
 }
 
 function entry({first, data}, value) {
@@ -82,7 +132,7 @@ function entry({first, data}, value) {
 
 /** PS3.3 C.11.2.1, in the order of pydicom's operations. */
 function windowOf(display) {
-  const {shape} = display;
+  const shape = FUNCTIONS.includes(display.shape) ? display.shape : FUNCTIONS[0];
   let {center, width} = display;
   const [low, high] = outputRange(display);
   const range = high - low;
@@ -91,7 +141,7 @@ function windowOf(display) {
   }
   if (shape === 'LINEAR' && width >= 1) {
     [center, width] = [center - 0.5, width - 1];
-  } else if (shape !== 'LINEAR_EXACT' || !(width > 0)) {
+  } else if (shape === 'LINEAR' || !(width > 0)) {
     throw new Error('Its window cannot be applied.');
   }
   return (x) => {
