@@ -33,7 +33,7 @@ INSIDE = {
     },
     "edge": {"edge", "imaging"},
     "triage": {"triage", "imaging", "edge", "__init__"},
-    "web": {"web", "edge", "triage", "__init__"},
+    "web": {"web", "edge", "imaging", "triage", "__init__"},
     "batch": {"batch", "edge", "imaging", "triage", "__init__"},
     "cli.py": {"options", "__init__"},
     "options.py": set(),

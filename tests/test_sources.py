@@ -17,7 +17,7 @@ import pytest
 from covseg_tf.edge import draw_phantom
 from covseg_tf.imaging import bytes_sources
 from covseg_tf.imaging.correct.frame import find_frame
-from covseg_tf.imaging.correct.negative import _drawn_chest, looks_inverted
+from covseg_tf.imaging.correct.negative import drawn_chest, looks_inverted
 from covseg_tf.triage import Film, Source, Volume, find_sources
 
 GREYS = (np.arange(12 * 16, dtype=np.uint8) + 10).reshape(12, 16)
@@ -683,7 +683,7 @@ def test_the_stored_chest_is_the_drawn_one():
     drawn = [draw_phantom(seed, 0.2, 128).image for seed in range(12)]
     mean = cv2.resize(np.mean(drawn, axis=0), (32, 32), interpolation=cv2.INTER_AREA)
     mean -= mean.mean()
-    np.testing.assert_allclose(_drawn_chest(), mean / np.linalg.norm(mean), atol=1e-6)
+    np.testing.assert_allclose(drawn_chest(), mean / np.linalg.norm(mean), atol=1e-6)
 
 
 def test_a_header_longer_than_its_first_look():

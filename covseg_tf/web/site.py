@@ -10,6 +10,7 @@ import numpy as np
 from covseg_tf import __version__
 from covseg_tf.edge import guard
 from covseg_tf.edge.bundle import CARD, LICENSE, MANIFEST, MODEL, load_bundle
+from covseg_tf.imaging.correct.negative import drawn_chest
 from covseg_tf.triage.report.html import environment
 from covseg_tf.triage.report.trust import trust_line
 from covseg_tf.web.samples import draw_samples
@@ -50,7 +51,11 @@ def build_site(model: str | pathlib.Path = "xray") -> dict[str, bytes]:
     for name in (MANIFEST, MODEL, CARD, LICENSE):
         files[f"model/{name}"] = (bundle.folder / name).read_bytes()
     files |= _guard_files()
-    facts = {"version": __version__, "trust": trust_line(bundle)}
+    facts = {
+        "version": __version__,
+        "trust": trust_line(bundle),
+        "chest": drawn_chest().ravel().tolist(),
+    }
     files["model/page.json"] = json.dumps(facts, indent=2).encode()
     script = template_script(environment(), "report.html")
     files["js/report_template.js"] = script.encode()

@@ -21,7 +21,7 @@ import pytest
 import covseg_tf
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.edge.guard import view_scores
-from covseg_tf.imaging import read_image, to_grey
+from covseg_tf.imaging import as_grey, read_image
 from covseg_tf.triage import triage
 from covseg_tf.web import PageServer, build_site
 
@@ -250,7 +250,7 @@ def test_png(reader, segmenter, tmp_path, kind, depth, interlaced):
     data = image_files.png(kind, depth, interlaced=interlaced)
     path = tmp_path / "image.png"
     path.write_bytes(data)
-    assert_same(reader(data), to_grey(read_image(path)), segmenter)
+    assert_same(reader(data), as_grey(read_image(path))[0], segmenter)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -263,7 +263,7 @@ def test_turned(reader, segmenter, tmp_path, kind, orientation):
         data = image_files.jpeg(image, orientation)
     path = tmp_path / "image"
     path.write_bytes(data)
-    assert_same(reader(data), to_grey(read_image(path)), segmenter)
+    assert_same(reader(data), as_grey(read_image(path))[0], segmenter)
 
 
 @pytest.mark.parametrize("colour", [False, True])
@@ -274,7 +274,7 @@ def test_jpeg(reader, segmenter, tmp_path, colour):
     data = image_files.jpeg(image)
     path = tmp_path / "image.jpg"
     path.write_bytes(data)
-    assert_same(reader(data), to_grey(read_image(path)), segmenter)
+    assert_same(reader(data), as_grey(read_image(path))[0], segmenter)
 
 
 @pytest.mark.parametrize("name", image_files.dicom_files(np.zeros((2, 2), np.uint8)))
@@ -285,6 +285,59 @@ def test_dicom(reader, segmenter, tmp_path, name):
     path = tmp_path / "film.dcm"
     path.write_bytes(image_files.dicom_files(image)[name])
     assert_same(reader(path.read_bytes()), read_film(path).pixels, segmenter)
+
+
+_CORRECT = """async (text) => {
+  const bytes = Uint8Array.from(atob(text), (x) => x.charCodeAt(0));
+  const base = location.href.replace(/[^/]*$/, '');
+  const {readFile} = await import(base + 'js/decode.js');
+  const {segmenter} = await import(base + 'js/main.js');
+  const film = (await segmenter).correct(await readFile(new Blob([bytes])));
+  return {...film, data: [...film.data]};
+}"""
+
+
+def doubtful_films():
+    """Frames and negatives, and what is neither."""
+    film = draw_phantom(3, 0.4, 200).image
+    wide, narrow = (cv2.copyMakeBorder(film, n, n, n, n, 0) for n in (40, 12))
+    white = cv2.copyMakeBorder(film, 60, 10, 30, 70, cv2.BORDER_CONSTANT, value=255)
+    slide = cv2.copyMakeBorder(
+        film[:, 20:180], 5, 90, 5, 5, cv2.BORDER_CONSTANT, value=3
+    )
+    soft = cv2.resize(wide, (333, 311), interpolation=cv2.INTER_LINEAR)
+    return {
+        "plain": film,
+        "negative": 255 - film,
+        "wide": wide,
+        "narrow": narrow,
+        "white": white,
+        "slide": slide,
+        "soft edge": soft,
+        "negative in a frame": cv2.copyMakeBorder(
+            255 - film, 50, 50, 50, 50, cv2.BORDER_CONSTANT, value=0
+        ),
+        "faint": film // 4 + 90,
+        "grey": np.full((80, 80), 90, np.uint8),
+        "black": np.zeros((50, 60), np.uint8),
+    }
+
+
+@pytest.mark.parametrize("name", doubtful_films())
+def test_frames_and_negatives_are_undone_as_python_does(
+    chromium, visit, name, tmp_path
+):
+    from covseg_tf.imaging import read_film
+    from covseg_tf.imaging.correct.correct_film import correct_film
+
+    path = tmp_path / "film.png"
+    path.write_bytes(as_png(doubtful_films()[name]))
+    expected = correct_film(read_film(path))
+    page = visit().page
+    found = page.evaluate(_CORRECT, base64.b64encode(path.read_bytes()).decode())
+    assert (found["rows"], found["columns"]) == expected.pixels.shape
+    assert found["notes"] == list(expected.notes)
+    assert found["data"] == expected.pixels.ravel().tolist()
 
 
 def test_dicom_with_a_jpeg_inside(reader, segmenter):

@@ -27,11 +27,14 @@ def looks_inverted(grey: np.ndarray) -> bool:
     spread = np.sqrt((small * small).sum())
     if spread < _SIDE:  # one grey level of deviation: an empty picture
         return False
-    return float((small * _drawn_chest()).sum() / spread) < _INVERTED
+    return float((small * drawn_chest()).sum() / spread) < _INVERTED
 
 
 @functools.cache
-def _drawn_chest():
-    # The mean of 12 phantoms, without its mean and of length 1; drawing them takes
-    # longer than scoring a film. tests/test_sources.py draws them.
+def drawn_chest() -> np.ndarray:
+    """Returns the mean of 12 phantoms, without its mean and of length 1.
+
+    Float64 `(32, 32)`; drawing them takes longer than scoring a film.
+    """
+    # tests/test_sources.py draws them.
     return np.load(pathlib.Path(__file__).with_name("drawn_chest.npy"))

@@ -3,6 +3,7 @@
  * @module
  */
 
+import {widen} from './contrast.js';
 import {isDicom, readDicom} from './dicom.js';
 import {luma} from './grey.js';
 import {isJpeg, readWholeJpeg} from './jpeg.js';
@@ -23,6 +24,13 @@ export async function readFile(file) {
   if (file.size > LARGEST_FILE) throw new Error('The file is larger than 256 MiB.');
   const bytes = new Uint8Array(await file.arrayBuffer());
   if (isDicom(bytes)) return readDicom(bytes, globalThis.dicomParser, readJpeg);
+  const picture = await readPicture(bytes, file);
+  const wide = widen(picture);
+  if (wide === picture) return picture;
+  return {...wide, notes: [...new Set([...(picture.notes ?? []), 'stretched'])]};
+}
+
+function readPicture(bytes, file) {
   if (isPng(bytes)) {
     checkSize(pngSize(bytes));
     return readPng(bytes);

@@ -23,10 +23,13 @@ const UNSURE_SIDES = ['film_rotated', 'not_a_chest_xray'];
 
 /** Words for what was done to an image on its way here. */
 export const NOTE_TEXTS = {
-  stretched: 'More than 8 bits and no window, or few of them used: stretched.',
+  stretched:
+    'Stretched to the range of its greys: narrow, or more than 8 bits and no window.',
   padding_left_out: 'Padding around the film, named by the header, was left out.',
   rescale_unusable: "The header's rescaling means nothing; left out.",
   window_unusable: 'A window or table of the header means nothing; passed over.',
+  borders_cropped: 'Black or white borders were cut off.',
+  inverted: 'Greys were inverted: lungs were bright.',
   no_end_mark: 'The JPEG file lacks its end mark; no pixel is missing.',
   mirrored: "Mirrored back: the header says the patient's right is on the right.",
   camera: 'A photograph of a film: not measured, expect worse numbers.',

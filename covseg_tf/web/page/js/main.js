@@ -86,9 +86,10 @@ function finish() {
 async function look({name, read, notes}) {
   try {
     const image = await read();
-    const found = await (await segmenter).predict(image);
-    const done = [...notes, ...(image.notes ?? [])];
-    return scoredRow(name, image, found, shrinkToShow(image), done);
+    const model = await segmenter;
+    const film = model.correct(image);
+    const found = await model.predict(film);
+    return scoredRow(name, image, found, shrinkToShow(film), [...notes, ...film.notes]);
   } catch (error) {
     console.info(error);
     return failedRow(name, error.message || 'It cannot be read.');

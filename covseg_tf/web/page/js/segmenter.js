@@ -5,6 +5,7 @@
 
 import {loadAndCompile, loadLiteRt, Tensor} from '../vendor/litert/index.js';
 import {hasFewGreys, widen} from './contrast.js';
+import {correctFilm} from './correct.js';
 import {Guard} from './guard.js';
 import {readLevels} from './prediction.js';
 import {resize} from './resize.js';
@@ -15,14 +16,15 @@ const RUNTIME = 'vendor/litert/litert_wasm_compat_internal.js';
 /** Finds lung and infection in grey pixels. */
 export class Segmenter {
   #model;
+  #chest;
 
   /**
    * @param {object} bundle The bundle's `bundle.json`.
    * @param {object} model The compiled model.
    * @param {Guard} guard What looks at the pictures first.
-   * @param {{version: string, trust: string}} facts Of the page.
+   * @param {{version: string, trust: string, chest: number[]}} facts Of the page.
    */
-  constructor(bundle, model, guard, {version, trust}) {
+  constructor(bundle, model, guard, {version, trust, chest}) {
     /** @type {object} The bundle's `bundle.json`. */
     this.bundle = bundle;
     /** @type {Guard} What looks at the pictures first. */
@@ -32,6 +34,16 @@ export class Segmenter {
     /** @type {string} How far to trust its numbers, in words. */
     this.trust = trust;
     this.#model = model;
+    this.#chest = chest;
+  }
+
+  /**
+   * Cuts a wide frame off and turns swapped greys back.
+   * @param {import('./grey.js').Grey} image Grey pixels of any size.
+   * @returns {import('./grey.js').Grey & {notes: string[]}} The film as it is scored.
+   */
+  correct(image) {
+    return correctFilm(image, this.#chest);
   }
 
   /**
