@@ -23,7 +23,13 @@ export const segmenter = Segmenter.load('model/');
 const saved = new Set();
 const state = {rows: [], chosen: null, queue: [], done: 0, busy: false, era: 0};
 const viewer = new Viewer((step) => {
-  choose(state.rows[state.rows.indexOf(state.chosen) + step]);
+  const row = state.rows[state.rows.indexOf(state.chosen) + step];
+  if (!row) return;
+  const isInList = $('rows').contains(document.activeElement);
+  choose(row);
+  const button = $('rows').querySelector('[aria-current]');
+  if (isInList) button.focus();
+  button.scrollIntoView({block: 'nearest'});
 });
 
 function choose(row) {

@@ -4,6 +4,7 @@
  */
 
 import {extentOf, sentencesOf, sidesAreSure, zonesOf} from './flags.js';
+import {Gestures} from './gestures.js';
 import {drawLayers} from './overlay.js';
 import {percent} from './template.js';
 import {numbersOf} from './worklist.js';
@@ -12,6 +13,9 @@ const $ = (id) => document.getElementById(id);
 
 /** Shows one row of the worklist. */
 export class Viewer {
+  #gestures;
+  #row = null;
+
   /** @param {(step: number) => void} onStep Called to go back (-1) or on (1). */
   constructor(onStep) {
     $('show-overlay').addEventListener('change', () => this.#applyStrength());
@@ -20,6 +24,7 @@ export class Viewer {
     $('full-screen').addEventListener('click', () => $('picture').requestFullscreen());
     $('previous').addEventListener('click', () => onStep(-1));
     $('next').addEventListener('click', () => onStep(1));
+    this.#gestures = new Gestures(onStep);
   }
 
   /**
@@ -29,6 +34,8 @@ export class Viewer {
    * @param {number} count Rows in the worklist.
    */
   show(row, place, count) {
+    if (row !== this.#row) this.#gestures.reset();
+    this.#row = row;
     $('viewer-title').textContent = `${place + 1}. ${row.file}`;
     $('picture').hidden = !row.shown;
     $('failure').hidden = !row.error;
@@ -55,6 +62,8 @@ export class Viewer {
 
   /** Leaves nothing of the last film, in words or in pixels. */
   clear() {
+    this.#row = null;
+    this.#gestures.reset();
     const words = ['viewer-title', 'failure', 'total', 'right', 'left', 'extent', 'zones'];
     for (const id of words) $(id).textContent = '';
     $('notes').replaceChildren();
@@ -68,6 +77,7 @@ export class Viewer {
   #draw(row) {
     const {shown, file, found} = row;
     $('sides').hidden = !sidesAreSure(row);
+    $('layers').style.setProperty('--ratio', shown.columns / shown.rows);
     for (const [name, picture] of Object.entries(drawLayers(shown, found))) {
       const canvas = $(name);
       [canvas.width, canvas.height] = [picture.width, picture.height];
