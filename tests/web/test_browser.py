@@ -528,6 +528,63 @@ def test_work_is_not_lost_without_a_question(visit):
         assert link.get_attribute("target") == "_blank"
 
 
+@pytest.mark.parametrize("size", [(1366, 768), (820, 1180), (2560, 1440)])
+def test_film_and_numbers_are_seen_without_scrolling(visit, size):
+    one = visit(viewport=dict(zip(("width", "height"), size, strict=True)))
+    one.give(("film.png", as_png(draw_phantom(1, 0.4, 256).image)))
+    film, extent = (one.page.locator(x).bounding_box() for x in ("#film", "#extent"))
+    for box in (film, extent):
+        assert box["y"] + box["height"] <= size[1]
+    # Larger than its 256 pixels, and of the film's own shape.
+    assert film["height"] >= 0.48 * min(size)
+    assert film["width"] == pytest.approx(film["height"], rel=0.01)
+
+
+def test_the_viewer_zooms_moves_inverts_and_walks(visit):
+    one = visit()
+    one.give(*((f"{n}.png", as_png(draw_phantom(n, 0.4).image)) for n in range(2)))
+    page = one.page
+
+    def style(name, of):
+        return page.eval_on_selector(f"#{name}", f"x => x.style.{of}")
+
+    page.keyboard.press("i")
+    assert "invert(1)" in style("film", "filter")
+    page.keyboard.press("o")
+    assert not page.locator("#show-overlay").is_checked()
+    box = page.locator("#film").bounding_box()
+    x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] / 4
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -100)
+    assert "scale(1.25)" in style("layers", "transform")
+    # What is under the pointer stays there: a quarter of the film off the corner.
+    moved = page.locator("#film").bounding_box()
+    assert moved["x"] + moved["width"] / 4 == pytest.approx(x, abs=2)
+    assert moved["y"] + moved["height"] / 4 == pytest.approx(y, abs=2)
+    page.mouse.down()
+    page.mouse.move(x + 30, y + 20)
+    page.mouse.up()
+    again = page.locator("#film").bounding_box()
+    assert again["x"] - moved["x"] == pytest.approx(30, abs=1)
+    page.mouse.down(button="right")
+    page.mouse.move(x + 80, y - 20)
+    page.mouse.up(button="right")
+    level, window = re.findall(r"\(([\d.]+)\)", style("film", "filter"))[:2]
+    assert float(level) < 1
+    assert float(window) < 1
+    assert page.locator("#viewer-title").inner_text().startswith("1. ")
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#viewer-title").inner_text().startswith("2. ")
+    assert style("layers", "transform") == "translate(0px, 0px) scale(1)"
+    assert "invert" not in style("film", "filter")
+    page.keyboard.press("ArrowDown")  # there is no third
+    assert page.locator("#viewer-title").inner_text().startswith("2. ")
+    page.locator("#rows button").nth(1).focus()
+    page.keyboard.press("PageUp")
+    assert page.evaluate("document.activeElement.textContent") == one.names()[0]
+    assert one.complaints == []
+
+
 def test_the_page_cannot_reach_another_host(visit):
     one = visit()
     outcome = one.page.evaluate(
