@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Train, score and quantize an edge network on CT slices.
 
-    python recipes/ct_edge.py --data DIR --out RUN [--weights XRAY_SMALL.keras]
+    python recipes/ct_edge.py --data DIR --out RUN [--weights XRAY.keras]
 
 DIR is COVID-19-CT-Seg or MedSeg as published (NIfTI; split here by patient), or a
 folder with a manifest whose column `split` says train, validation or test. RUN receives
@@ -9,11 +9,8 @@ log.csv, tensorboard/, best.keras, evaluation.csv, metrics.json and RUN/ct_small
 bundle of the full-integer model. After a kill, the same command goes on where it
 stopped.
 
-`--weights FILE` starts from a checkpoint of an X-ray network: xray_small.keras of
-xray_edge.py gives the encoder and its context; the decoders, half as wide here, start
-at random, and their layers are named. Time and scores:
-docs/results/frontier.md. `--network xray` is the first generation's network, and its
-bundle is RUN/ct. `--quick` is a run of about a minute.
+`--weights FILE` starts from a checkpoint of an X-ray network of the same encoder, such
+as RUN/xray.keras of xray.py. `--quick` is a run of about a minute.
 """
 
 import dataclasses
@@ -24,7 +21,7 @@ import keras
 
 from covseg_tf.data import load_sample, make_dataset, read_parts
 from covseg_tf.deploy import (
-    check_parity,
+    bundle_metrics,
     export_tflite,
     keras_predictor,
     tflite_predictor,
@@ -32,7 +29,7 @@ from covseg_tf.deploy import (
 )
 from covseg_tf.deploy.bundle import CT_LICENSE, render_model_card
 from covseg_tf.edge import PreprocessingSpec
-from covseg_tf.evaluation import evaluate, score_run, summarize_rows, write_rows
+from covseg_tf.evaluation import score_run
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.options import command, option
 from covseg_tf.training import (
@@ -44,26 +41,16 @@ from covseg_tf.training import (
     transfer_weights,
 )
 
-KINDS = {
-    "ct_small": "EfficientNet-Lite0 encoder",
-    "xray": "separable Region Fusion Attention",
-}
-BUNDLES = {"ct_small": "ct_small", "xray": "ct"}
+NETWORK = "ct_small"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(TrainingOptions):
     epochs: int = option("epochs to train", 30)
-    network: str = option("ct_small or xray", "ct_small")
     weights: pathlib.Path | None = option("checkpoint to start from", None)
 
     def __post_init__(self):
         super().__post_init__()
-        if self.network not in BUNDLES:
-            raise ValueError(
-                f"--network must be one of {', '.join(BUNDLES)}. Received: "
-                f"{self.network}"
-            )
         if self.weights is not None and not self.weights.is_file():
             raise ValueError(f"--weights {self.weights}: no such file")
 
@@ -81,34 +68,18 @@ def license_of(options):
     return {"license": CT_LICENSE}
 
 
-def quantize(options, model, spec, samples, scores):
-    planes = {
-        part: [load_sample(s, spec) for s in samples[part]]
-        for part in ("train", "test")
-    }
+def quantize(options, model, spec, samples):
+    train = [load_sample(sample, spec)[0] for sample in samples["train"]]
     network = model.inference_model()
-    tflite = export_tflite(network, spec, [p[0] for p in planes["train"]])
-    of_keras = keras_predictor(network, spec)
-    of_artifact = tflite_predictor(tflite, spec)
-    rows = evaluate(of_artifact, samples["test"], spec)
-    write_rows(options.out / "evaluation_int8.csv", rows)
-    images, lungs, infections = zip(*planes["test"], strict=True)
-    masks = {"lung": lungs, "infection": infections}
-    parity = check_parity(of_keras, of_artifact, images, masks)
-    metrics = {
-        "float": scores,
-        "int8": summarize_rows(rows),
-        "parity": {
-            flow: dataclasses.asdict(p) | {"dice_change": p.dice_change}
-            for flow, p in parity.items()
-        },
-    }
+    tflite = export_tflite(network, spec, train)
+    predictors = keras_predictor(network, spec), tflite_predictor(tflite, spec)
+    metrics = bundle_metrics(*predictors, samples["test"], spec, options.out)
     start = options.weights.name if options.weights else "random weights"
     card = render_model_card(
-        name=BUNDLES[options.network],
+        name=NETWORK,
         description=(
             "He, Wong and Yoo's parallel lung and infection flows, "
-            f"{KINDS[options.network]}, {model.count_params():,} parameters, "
+            f"EfficientNet-Lite0 encoder, {model.count_params():,} parameters, "
             "full-integer TFLite. "
             f"Trained by `recipes/ct_edge.py` from {start}, {options.epochs} epochs, "
             f"seed {options.seed}."
@@ -127,7 +98,7 @@ def quantize(options, model, spec, samples, scores):
         limits=LIMITS,
     )
     write_bundle(
-        options.out / BUNDLES[options.network],
+        options.out / NETWORK,
         tflite,
         spec,
         metrics,
@@ -136,14 +107,14 @@ def quantize(options, model, spec, samples, scores):
         modality="ct",
         export={
             "quantize": "full_integer",
-            "calibration_images": len(planes["train"]),
+            "calibration_images": len(train),
             "recipe": "recipes/ct_edge.py",
         },
     )
 
 
 def run(options):
-    bundle = options.out / BUNDLES[options.network]
+    bundle = options.out / NETWORK
     if bundle.exists():
         raise ValueError(f"{bundle}: already there; give another --out.")
     samples = read_parts(options.data, options.seed)
@@ -157,7 +128,7 @@ def run(options):
 
     set_up(options)
     spec = PreprocessingSpec(side, side)
-    model = DualFlowSegmenter.from_preset(options.network, (side, side, 1))
+    model = DualFlowSegmenter.from_preset(NETWORK, (side, side, 1))
     if options.weights is not None:
         left = transfer_weights(model, options.weights)
         if left:
@@ -171,12 +142,12 @@ def run(options):
         augmentation=lambda data: data,
     )
     recalibrate_batch_norm(model, films)
-    model.save(options.out / f"{options.network}.keras")
-    scores = score_run(keras_predictor(model, spec), samples["test"], spec, options.out)
+    model.save(options.out / f"{NETWORK}.keras")
+    score_run(keras_predictor(model, spec), samples["test"], spec, options.out)
     if keras.backend.backend() != "tensorflow":
         print("To quantize, the same command with KERAS_BACKEND=tensorflow.")
         return
-    quantize(options, float32_copy(model), spec, samples, scores)
+    quantize(options, float32_copy(model), spec, samples)
     print(f"Bundle: {bundle}")
 
 

@@ -109,7 +109,7 @@ def train(options, stages, parts):
         }
         steps = stage.epochs * (len(parts["train"]) // options.batch_size)
         rate = warmup_cosine(stage.learning_rate, steps)
-        compile_segmenter(model, rate, weight_decay=0.02)
+        compile_segmenter(model, rate, 0.02, options.jit_compile or "auto")
         fit_segmenter(
             model, *data.values(), run_dir, stage.epochs, "val_loss", "min", verbose=2
         )

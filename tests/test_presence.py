@@ -1,58 +1,21 @@
-"""The presence gate's operating point, and statistics of images as they are."""
+"""Thresholds kept in the weights, and statistics of images as they are."""
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from covseg_tf.data import read_covid_qu_ex
-from covseg_tf.edge import PreprocessingSpec
-from covseg_tf.evaluation import evaluate, presence_operating_points, summarize_rows
-from covseg_tf.models import DualFlowSegmenter, EdgeEncoder
-from covseg_tf.training import (
-    gated_logits,
-    recalibrate_batch_norm,
-    set_infection_threshold,
-    shift_presence,
-)
-
-SPEC = PreprocessingSpec(64, 64)
+from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, set_infection_threshold
+from covseg_tf.training import recalibrate_batch_norm
 
 
-def network(gate=True):
+def network():
     keras.utils.set_random_seed(3)
     encoder = EdgeEncoder((64, 64, 1), 4, (4, 6), (0, 0))
-    side_outputs = ("presence",) if gate else ()
-    model = DualFlowSegmenter(encoder, attention="none", side_outputs=side_outputs)
-    if gate:
-        # An answer that differs between images and lies about the gate's edge.
-        head = model.get_layer("presence_absence")
-        head.set_weights([weight * 0 + 0.5 for weight in head.get_weights()])
-        model.get_layer("infection_logits").bias.assign([3.0])
-    return model
+    return DualFlowSegmenter(encoder, attention="none")
 
 
-@pytest.mark.parametrize("shift", [-2.0, 0.0, 1.5])
-def test_a_point_is_what_the_shifted_network_scores(phantom_data, shift):
-    samples = read_covid_qu_ex(phantom_data, "Val")
-    model = network()
-    (point,) = presence_operating_points(
-        gated_logits(model, SPEC), samples, SPEC, [shift], [0.4]
-    )
-    shift_presence(model, shift)
-    gated = model.inference_model()
-
-    def predict(pixels):
-        maps = gated.predict_on_batch(pixels[None, :, :, None] * SPEC.scale)
-        return {flow: maps[flow][0, :, :, 0] for flow in maps}
-
-    want = summarize_rows(evaluate(predict, samples, SPEC, threshold=0.4))
-    assert point["lesions"] == pytest.approx(want["infection"]["lesions"]["dice"])
-    assert point["all_images"] == pytest.approx(want["infection"]["all_images"]["dice"])
-    assert point["left_empty"] == want["left_empty"]
-
-
-def test_a_threshold_becomes_one_half(phantom_data):
+def test_a_threshold_becomes_one_half():
     """p > 0.2 before is p > 0.5 after, on every pixel; the lung map stays."""
     model = network()
     image = np.random.default_rng(0).random((1, 64, 64, 1), dtype="float32")
@@ -83,30 +46,6 @@ def test_a_temperature_divides_the_moved_logits():
     np.testing.assert_allclose(logits(), expected, atol=1e-4)
     with pytest.raises(ValueError, match="`temperature` must be above 0"):
         set_infection_threshold(model, 0.5, 0.0)
-
-
-def test_a_wider_gate_leaves_no_more_images_empty(phantom_data):
-    samples = read_covid_qu_ex(phantom_data, "Val")
-    points = presence_operating_points(
-        gated_logits(network(), SPEC), samples, SPEC, (-9, -1, 0, 1, 9)
-    )
-    empty = [sum(point["left_empty"].values()) for point in points]
-    assert empty == sorted(empty, reverse=True)
-    assert empty[0] > empty[-1]
-
-
-def test_what_has_no_gate_is_refused(phantom_data):
-    samples = read_covid_qu_ex(phantom_data, "Val")
-    with pytest.raises(ValueError, match=r"build it with side_outputs=\('presence',\)"):
-        shift_presence(network(gate=False), 1.0)
-    with pytest.raises(ValueError, match=r"build it with side_outputs=\('presence',\)"):
-        presence_operating_points(
-            gated_logits(network(gate=False), SPEC), samples, SPEC, [0]
-        )
-    with pytest.raises(ValueError, match=r"must be in \(0, 1\)"):
-        presence_operating_points(
-            gated_logits(network(), SPEC), samples, SPEC, [0], [1.0]
-        )
 
 
 def test_statistics_by_hand():

@@ -79,8 +79,6 @@ def test_presets_take_other_arguments_and_refuse_unknown_names():
     assert model.name == "xray"
     with pytest.raises(ValueError, match="Received: 'unet'"):
         DualFlowSegmenter.from_preset("unet")
-    with pytest.raises(ValueError, match="leave `encoder_weights` out"):
-        DualFlowSegmenter.from_preset("xray", encoder_weights="imagenet")
     with pytest.raises(TypeError, match="'nonsense'"):
         DualFlowSegmenter.from_preset("xray", nonsense=3)
     with pytest.raises(ValueError, match="goes neither with `load_weights`"):

@@ -30,7 +30,6 @@ from covseg_tf.evaluation.operating_point import (
 from covseg_tf.evaluation.operating_report import operating_points
 from covseg_tf.evaluation.outline import Outline, fit_outline
 from covseg_tf.evaluation.panel import draw_panel, mark_errors, pick_cases
-from covseg_tf.evaluation.presence import presence_operating_points
 from covseg_tf.evaluation.readers_scale import fit_readers_scale, readers_shares
 from covseg_tf.evaluation.reliability import (
     ReliabilityCurve,
@@ -88,7 +87,6 @@ __all__ = [
     "paired_bootstrap",
     "pearson",
     "pick_cases",
-    "presence_operating_points",
     "readers_shares",
     "reliability_curve",
     "report_sets",

@@ -19,7 +19,6 @@ from covseg_tf.training.fit import (
 from covseg_tf.training.gate_contrast import gate_contrast
 from covseg_tf.training.on_device import DeviceTrainer, matmul_tflops
 from covseg_tf.training.options import RunOptions, TrainingOptions
-from covseg_tf.training.presence import gated_logits, shift_presence
 from covseg_tf.training.pseudo_labels import draw_pseudo_lungs
 from covseg_tf.training.setup import float32_copy, set_up, warmup_cosine
 from covseg_tf.training.single_run import train_segmenter
@@ -37,7 +36,6 @@ __all__ = [
     "float32_copy",
     "freeze_encoder",
     "gate_contrast",
-    "gated_logits",
     "join_workers",
     "matmul_tflops",
     "recalibrate_batch_norm",
@@ -46,7 +44,6 @@ __all__ = [
     "set_infection_threshold",
     "set_up",
     "shard_batches",
-    "shift_presence",
     "soft_target_loss",
     "synchronize_batch_norm",
     "train_segmenter",
