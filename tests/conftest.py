@@ -27,6 +27,7 @@ LONGEST = (
     "test_multi_worker",
     "test_recipe_ablation",
     "test_recipe_xray",
+    "test_recipe_fine_tune",
     "test_citizenship",
     "test_notebooks",
     "test_quantization_aware",
