@@ -116,7 +116,7 @@ def test_the_segmenter_leaves_others_unscored_unless_told():
 
 
 def test_the_segmenter_scores_a_film():
-    prediction = Segmenter("xray_nano").predict(draw_phantom(1, 0.45).image)
+    prediction = Segmenter("xray").predict(draw_phantom(1, 0.45).image)
     assert prediction.flags == ()
     assert prediction.extent >= 2
     assert prediction.zones.count >= 2

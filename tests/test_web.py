@@ -151,7 +151,7 @@ def test_the_worker_knows_every_file(site):
         if name != "service-worker.js"
     }
     version = re.search(r"const VERSION = '([0-9a-f]{16})';", text).group(1)
-    other = build_site("xray_nano")["service-worker.js"].decode()
+    other = build_site("xray")["service-worker.js"].decode()
     assert version not in other, "another model must be another version"
 
 

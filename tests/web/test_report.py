@@ -180,8 +180,8 @@ def test_percent_is_whole_and_never_0(value, words):
 
 def test_trust_is_what_was_measured_or_that_it_was_not():
     assert trust_line(load_bundle("xray_nano")) == (
-        "How far to trust xray_nano: healthy images painted, 1 %; infected ones left "
-        "empty, 2 % (Split Val of COVID-QU-Ex, 429 images)."
+        "How far to trust xray_nano: healthy images painted, 5 %; infected ones left "
+        "empty, 0 % (Split Val of COVID-QU-Ex, 429 images)."
     )
     assert "painted, not measured" in trust_line(load_bundle("ct_small"))
     assert "left empty, not measured" in trust_line(load_bundle("ct_small"))

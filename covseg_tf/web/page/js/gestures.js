@@ -71,9 +71,13 @@ export class Gestures {
   #zoom(factor, at = null) {
     const before = this.#view.zoom;
     const zoom = Math.min(LARGEST, Math.max(1, before * factor));
-    const box = $('layers').parentElement.getBoundingClientRect();
+    // From the middle of the film as it lies without this view: what it is scaled about.
+    const box = $('layers').getBoundingClientRect();
     const [x, y] = at
-      ? [at.clientX - box.left - box.width / 2, at.clientY - box.top - box.height / 2]
+      ? [
+        at.clientX - (box.left + box.width / 2 - this.#view.x),
+        at.clientY - (box.top + box.height / 2 - this.#view.y),
+      ]
       : [0, 0];
     // What is under the pointer stays under it.
     this.#view.x = x - ((x - this.#view.x) * zoom) / before;
