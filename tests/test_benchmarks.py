@@ -88,8 +88,8 @@ def test_networks_command_prints_four_rows(capsys):
     assert sizes.main(["--encoder", "xray", "--size", "64"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 6
-    assert "infection + 2 side heads" in lines[2]
-    assert "infection, lung + 4 side heads" in lines[4]
+    assert "infection + 3 side heads" in lines[2]
+    assert "infection, lung + 6 side heads" in lines[4]
 
 
 def test_the_bundled_model_keeps_its_budget():

@@ -48,7 +48,7 @@ def rows_of(encoder, size):
         shape = (size, size, 1)
         arguments = {}
         if encoder == "xray":
-            small = DualFlowSegmenter.from_preset("xray", shape)
+            small = DualFlowSegmenter.from_preset("xray_rfa", shape)
             arguments = {
                 "encoder": small.encoder,
                 "decoder_filters": small.decoder_filters,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from covseg_tf.models.edge_encoder import EdgeEncoder
 from covseg_tf.models.efficientnet_lite_encoder import EfficientNetLiteEncoder
 from covseg_tf.models.preset_weights import ENDING, load_preset_weights
 from covseg_tf.models.pyramid_encoder import pyramid_encoder
@@ -90,7 +91,14 @@ def _make_encoder(input_shape, weights, kind, **arguments):
         return pyramid_encoder(
             input_shape=input_shape, weights=weights, normalize=True, **arguments
         )
-    encoder = EfficientNetLiteEncoder(input_shape, **arguments)
+    if kind == "EfficientNetLiteEncoder":
+        encoder = EfficientNetLiteEncoder(input_shape, **arguments)
+        if weights is not None:
+            encoder.load_imagenet(read_torch_state(imagenet_file(weights)))
+        return encoder
     if weights is not None:
-        encoder.load_imagenet(read_torch_state(imagenet_file(weights)))
-    return encoder
+        raise ValueError(
+            f"{kind} has no weights of its own; leave `encoder_weights` out. "
+            f"Received: encoder_weights={weights!r}"
+        )
+    return EdgeEncoder(input_shape, **arguments)

@@ -71,9 +71,9 @@ def finish_bundle(
     scale, offset = style[0] * outline.temperature, style[1] + style[0] * outline.logit
     run_integer = Segmenter.from_bytes(tflite, spec).run
     shares, extents = readers_shares(run_integer, held_out, spec, scale, offset)
-    readers = None
-    if len(shares) >= 2 * _KNOTS:
-        readers = fit_readers_scale(shares, extents, scale, offset, _KNOTS)
+    readers, knots = None, min(_KNOTS, len(shares) // 2)
+    if knots > 1:
+        readers = fit_readers_scale(shares, extents, scale, offset, knots)
     predict = tflite_predictor(tflite, spec)
     of_keras = keras_predictor(network, spec)
     metrics, report = {}, {}
