@@ -46,6 +46,9 @@ def test_a_folder_of_films_ends_in_a_bundle_beside_the_shipped_scores(films, tmp
     assert float(row["infection_readers_loss"]) >= 0
     tuned = Segmenter(tmp_path / "xray")
     assert tuned.bundle.model != load_bundle("xray").model
+    # Its own line to the readers' scores, along the style that it came with.
+    assert tuned.bundle.readers != load_bundle("xray").readers
+    assert 0 <= tuned.bundle.readers.extents[0] < tuned.bundle.readers.extents[-1] <= 4
     prediction = tuned.predict(draw_phantom(1, 0.45).image)
     assert prediction.lung_mask.any()
     card = (tmp_path / "xray" / "MODEL_CARD.md").read_text()

@@ -57,7 +57,6 @@ def test_every_source_is_learnt_from_and_a_finished_run_stays(sources, tmp_path)
             assert math.isfinite(float(row[f"val_{loss}"]))
         assert (tmp_path / stage / "end.weights.h5").is_file()
     segmenter = Segmenter(tmp_path / "xray")
-    assert segmenter.bundle.readers is not None
     assert segmenter.bundle.metrics["parity"]["lung"]["images"] > 0
     assert segmenter.bundle.license == "CC-BY-NC-SA-4.0"
     card = (tmp_path / "xray" / "MODEL_CARD.md").read_text()
