@@ -244,10 +244,11 @@ def test_command_refuses_in_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_keras_the_command_says_what_to_install(tmp_path):
+def test_without_keras_the_command_says_what_to_install(phantom_data, tmp_path):
     code = (
         "import sys; sys.modules['keras'] = None; from covseg_tf import cli; "
-        f"sys.exit(cli.main(['evaluate', 'xray', '.', '--out', {str(tmp_path)!r}]))"
+        f"sys.exit(cli.main(['evaluate', 'xray', {str(phantom_data)!r}, '--out', "
+        f"{str(tmp_path / 'out')!r}]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True
