@@ -187,7 +187,7 @@ def test_resume_adds_what_is_missing(films, tmp_path, form):
     assert (report.part, report.rows, report.skipped) == ("", 0, 4)
     assert sorted(path.name for path in out.iterdir()) == ["part-0001", "part-0002"]
     with pytest.raises(ValueError, match="give another output folder"):
-        run("xray_nano", resume=True)
+        run("xray", resume=True)
 
 
 def test_a_failed_run_publishes_nothing_and_the_next_one_all(
