@@ -106,11 +106,24 @@ def tiny_model():
         EdgeEncoder((64, 64, 1), stem_filters=4, filters=(4, 6, 8), depths=(1, 0, 0)),
         decoder_filters=(6, 4),
         separable=True,
+        name="tiny",
     )
     rng = np.random.default_rng(0)
     for _ in range(80):  # moving statistics that fit the activations
         model(rng.random((4, 64, 64, 1), dtype="float32"), training=True)
+    _FIRST_WEIGHTS[model] = model.get_weights()
     return model
+
+
+_FIRST_WEIGHTS: dict = {}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_model_stays_as_it_was():
+    """What one file trains, prunes or clusters is not what the next one gets."""
+    yield
+    for model, weights in _FIRST_WEIGHTS.items():
+        model.set_weights(weights)
 
 
 @pytest.fixture(scope="session")
