@@ -136,7 +136,7 @@ class Prediction:
     @functools.cached_property
     def zones(self) -> Zones | None:
         """The six lung zones of a film, or `None` as for `extent`."""
-        if self.extent is None:
+        if self.extent is None or self.sides is None:
             return None
         return measure_zones(self._infection_grid, self.sides)
 
