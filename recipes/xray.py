@@ -32,7 +32,7 @@ from covseg_tf.data import (
     strong_chest_augmentation,
 )
 from covseg_tf.deploy import finish_bundle, tflite_predictor
-from covseg_tf.deploy.bundle import HOSPITALS_LICENSE, hospitals_card
+from covseg_tf.deploy.bundle import XRAY_LICENSE, hospitals_card
 from covseg_tf.edge import PreprocessingSpec, load_bundle
 from covseg_tf.models import DualFlowSegmenter
 from covseg_tf.options import command, option
@@ -155,7 +155,7 @@ def run(options):
         spec,
         parts,
         card,
-        HOSPITALS_LICENSE,
+        XRAY_LICENSE,
         "recipes/xray.py",
     )
     print(f"Bundle: {bundle}")

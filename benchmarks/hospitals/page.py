@@ -43,30 +43,6 @@ does `xray_nano`. Research use only.
 """
 
 
-TRIED = """\
-## What is not reached, and what was tried
-
-Wanted of `xray`: lesions .80, lungs .972, General Blockchain .70, RALO .87 and error
-.80, Cohen .87, Hannover .85, Brixia .87, NIH .85 (text label .72), TB .94, children
-.92, no heavy film at 0 %. Reached are TB's healthy films and COVID-QU-Ex's Normal
-ones; NIH's healthy films (84.5 % of 85), TB and children are near.
-
-- **12 epochs at 128 pixels**: on held-out films of RALO the soft share correlates
-  with .78, percent with .76; children and TB are told apart already.
-- **6 more at 192 pixels**, the readers' loss at weight 6 and pulling to the middle of
-  each interval: .81 and .79; lungs from .960 to .964.
-- **2 more at 256 pixels**: held-out loss of the outlines from .295 to .273, the
-  readers' figures as before. The threshold is no way out: over held-out films Dice is
-  flat from .35 to .60.
-- Outlines need more steps: the first generation had 100 epochs and more on its one
-  compilation, this one 20. Next: 256 pixels for as long as it takes, averaged
-  weights, infection drawn by the mean of several runs on films without an outline.
-
-Lungs are drawn as COVID-QU-Ex's masks are, which stop at heart and diaphragm; V7's
-and General Blockchain's include what lies behind, and lung Dice against them says so.
-"""
-
-
 def write_page() -> None:
     """Writes docs/results/hospitals.md and its plot."""
     paths = sorted(RESULTS.glob("*.csv"), key=lambda path: (path.stem != "xray", path))
@@ -81,7 +57,9 @@ def write_page() -> None:
             ("Outlines", OUTLINES),
         )
     ]
-    parts = [HEAD.format(answer=_answer(sets)), *tables, _worst(sets)]
+    # What is not reached and what was tried, written by hand beside the rows.
+    tried = (RESULTS / "tried.md").read_text("utf-8")
+    parts = [HEAD.format(answer=_answer(sets)), *tables, _worst(sets), tried]
     (DOCS / "hospitals.md").write_text("\n".join(parts), "utf-8")
     _draw(sets)
 
@@ -153,12 +131,12 @@ def _heavy(films):
 def _auroc(source, sick, healthy, given="extent"):
     def line(films):
         films = films.where(source, finding=(*sick, *healthy))
-        percent = films.numbers(given)
+        found = films.numbers(given)
         is_sick = np.array([row["finding"] in sick for row in films.rows], float)
-        scored = ~np.isnan(percent)
+        scored = ~np.isnan(found)
         estimate = bootstrap(
-            lambda given, wanted: area_under_roc(wanted > 0, given),
-            percent[scored],
+            lambda scores, wanted: area_under_roc(wanted > 0, scores),
+            found[scored],
             is_sick[scored],
         )
         return estimate, int((~scored).sum())
@@ -328,9 +306,7 @@ def _worst(sets):
             f"and 8 are painted on {', '.join(means)} of the lungs; readers' 4 means "
             f"25 to 50 %. {refused} of {len(films.rows)} films are not scored."
         )
-    return "\n".join(
-        [*lines, "", "![Percent against readers](hospitals.svg)", "", TRIED]
-    )
+    return "\n".join([*lines, "", "![Percent against readers](hospitals.svg)", ""])
 
 
 def _draw(sets):

@@ -28,7 +28,7 @@ def pearson(given: ArrayLike, wanted: ArrayLike) -> float:
 
     NaN where one of them is constant.
     """
-    first, second = _pair(given, wanted)
+    first, second = as_pairs(given, wanted)
     if first.std() == 0 or second.std() == 0:
         return float("nan")
     return float(np.corrcoef(first, second)[0, 1])
@@ -39,12 +39,12 @@ def spearman(given: ArrayLike, wanted: ArrayLike) -> float:
 
     In `[-1, 1]`; equal values share a rank.
     """
-    return pearson(*map(_ranks, _pair(given, wanted)))
+    return pearson(*map(_ranks, as_pairs(given, wanted)))
 
 
 def mean_error(given: ArrayLike, wanted: ArrayLike) -> float:
     """Returns the mean absolute difference of `given` and `wanted`."""
-    first, second = _pair(given, wanted)
+    first, second = as_pairs(given, wanted)
     return float(np.abs(first - second).mean())
 
 
@@ -78,7 +78,7 @@ def bootstrap(
     >>> bootstrap(mean_error, [1, 2, 3, 4], [1, 2, 3, 6]).value
     0.5
     """
-    first, second = _pair(given, wanted)
+    first, second = as_pairs(given, wanted)
     if not 0 < confidence < 1 or resamples < 1:
         raise ValueError(
             "`confidence` must be in (0, 1) and `resamples` at least 1. Received: "
@@ -104,7 +104,16 @@ def _or_nan(figure, given, wanted):
         return float("nan")
 
 
-def _pair(given, wanted):
+def as_pairs(given: ArrayLike, wanted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Returns two float lists of one length.
+
+    Args:
+        given: One number per image.
+        wanted: Likewise.
+
+    Raises:
+        ValueError: If the lengths differ, a number is NaN, or there is none.
+    """
     given, wanted = np.asarray(given, float), np.asarray(wanted, float)
     if given.ndim != 1 or given.shape != wanted.shape or not len(given):
         raise ValueError(

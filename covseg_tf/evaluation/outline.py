@@ -24,12 +24,10 @@ class Outline(NamedTuple):
     Attributes:
         point: The threshold and its scores on the held-out films.
         temperature: See `fit_temperature`.
-        images: Number of films.
     """
 
     point: OperatingPoint
     temperature: float
-    images: int
 
     @property
     def threshold(self) -> float:
@@ -69,4 +67,4 @@ def fit_outline(
     threshold = min(max(point.threshold, 1 / 256), 255 / 256)
     inside = sum(scored.inside, start=LevelCounts.none())
     temperature = fit_temperature(inside, threshold)
-    return Outline(point._replace(threshold=threshold), temperature, len(known))
+    return Outline(point._replace(threshold=threshold), temperature)

@@ -10,6 +10,7 @@ from covseg_tf.data.sample import Sample
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.readers import ReadersScale
+from covseg_tf.evaluation.agreement import as_pairs
 
 
 def readers_shares(
@@ -71,14 +72,10 @@ def fit_readers_scale(
         knots: Number of groups, at least 2. Defaults to 12.
 
     Raises:
-        ValueError: If there are fewer lungs than groups, or all shares are one.
+        ValueError: If the lengths differ, there are fewer lungs than groups, or all
+            shares are one.
     """
-    first, second = np.asarray(shares, float), np.asarray(extents, float)
-    if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(
-            "`shares` and `extents` must be two lists of one length. Received the "
-            f"shapes {first.shape} and {second.shape}"
-        )
+    first, second = as_pairs(shares, extents)
     if not 2 <= knots <= len(first):
         raise ValueError(
             f"`knots` must be between 2 and the number of lungs, {len(first)}. "

@@ -4,16 +4,12 @@ from covseg_tf.deploy.bundle.card import XRAY_LIMITS, hospitals_card, render_mod
 from covseg_tf.deploy.bundle.card_sections import protocol_table, render_sections
 from covseg_tf.deploy.bundle.write import (
     CT_LICENSE,
-    FAMILY_LICENSE,
-    HOSPITALS_LICENSE,
     XRAY_LICENSE,
     write_bundle,
 )
 
 __all__ = [
     "CT_LICENSE",
-    "FAMILY_LICENSE",
-    "HOSPITALS_LICENSE",
     "XRAY_LICENSE",
     "XRAY_LIMITS",
     "hospitals_card",

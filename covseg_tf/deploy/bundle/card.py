@@ -36,18 +36,6 @@ Integer model against the Keras model on the same images:
 {limits}"""
 
 XRAY_LIMITS = """\
-- The infection masks it learnt from are coarse. "Percent involved" is of the
-  projected lung area, not of lung volume.
-- It was trained on frontal films of adults. It has not been shown lateral
-  views, children, other devices than those of the data, or other modalities,
-  and gives numbers for them all the same.
-- Other pneumonias were shown as "no COVID-19 lesion". It is no detector of
-  disease: an empty map does not mean a healthy patient.
-- A tube, text or a cropped lung can change the result. Read every image.
-"""
-
-
-_HOSPITAL_LIMITS = """\
 - It paints opacities of any cause: tuberculosis and bacterial pneumonia too. An
   empty map does not mean a healthy patient.
 - The masks it learnt from are coarse, and wider than what radiologists count;
@@ -156,7 +144,7 @@ def hospitals_card(
             "what it does on films of other hospitals: docs/results/hospitals.md."
         ),
         metrics=metrics,
-        limits=_HOSPITAL_LIMITS,
+        limits=XRAY_LIMITS,
         report=report,
     )
 

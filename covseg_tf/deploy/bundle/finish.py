@@ -61,9 +61,10 @@ def finish_bundle(
         raise ValueError(f"{folder}: exists and is not overwritten; remove it first.")
     held_out = parts["validation"]
     test = [s for s in parts["test"] if s.lung_mask and _has_outline(s)]
-    outline = fit_outline(keras_predictor(network, spec), held_out, spec)
+    of_keras = keras_predictor(network, spec)
+    outline = fit_outline(of_keras, held_out, spec)
     set_infection_threshold(network, outline.threshold, outline.temperature)
-    network.save(folder.with_suffix(".keras"))
+    network.save(folder.parent / f"{folder.name}.keras")
     step = max(1, len(parts["train"]) // _CALIBRATION_IMAGES)
     calibration = [load_sample(film, spec)[0] for film in parts["train"][::step]]
     tflite = export_tflite(network, spec, calibration)
@@ -75,7 +76,6 @@ def finish_bundle(
     if knots > 1:
         readers = fit_readers_scale(shares, extents, scale, offset, knots)
     predict = tflite_predictor(tflite, spec)
-    of_keras = keras_predictor(network, spec)
     metrics, report = {}, {}
     if test:
         metrics = bundle_metrics(of_keras, predict, test, spec, folder.parent)

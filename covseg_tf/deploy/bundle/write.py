@@ -55,9 +55,7 @@ def _license(data, start=""):
     return "CC-BY-NC-SA-4.0", f"{text}\n"
 
 
-XRAY_LICENSE = _license(_XRAYS)
-FAMILY_LICENSE = _license(_XRAYS, _START)
-HOSPITALS_LICENSE = _license(_HOSPITALS, _START)
+XRAY_LICENSE = _license(_HOSPITALS, _START)
 CT_LICENSE = _license(_SLICES, _START)
 
 

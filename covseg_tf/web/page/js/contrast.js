@@ -66,8 +66,7 @@ function countLevels(data) {
 /** Lowest and highest value, without tails that lie far from all others. */
 function robustEnds(values) {
   const size = values.length;
-  const counts = new Map();
-  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const counts = tally(values);
   const tail = Math.floor(TAIL * size) + 1;
   const upwards = [...counts.keys()].sort((a, b) => a - b);
   const below = endOf(counts, upwards, tail);
@@ -75,6 +74,16 @@ function robustEnds(values) {
   const span = above.inner - below.inner;
   if (!(span > 0 && span < Infinity)) return [upwards[0], upwards.at(-1)];
   return [reach(below, span, size), reach(above, span, size)];
+}
+
+/** How often each value occurs. */
+function tally(values) {
+  if (values instanceof Uint8Array) {
+    return new Map([...countLevels(values).entries()].filter(([, count]) => count));
+  }
+  const counts = new Map();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
 }
 
 /** The outermost `tail` pixels of one end: their levels, and the innermost one. */

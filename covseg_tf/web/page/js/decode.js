@@ -14,7 +14,7 @@ const MOST_PIXELS = 64e6;
 
 /**
  * Reads an image file of any kind that the page knows.
- * @param {Blob} file PNG, JPEG, DICOM, or what else the browser shows.
+ * @param {Blob} file PNG, JPEG, WebP, BMP or DICOM.
  * @returns {Promise<import('./grey.js').Grey &
  *   {notes?: string[]}>} Its pixels, and what was done to them.
  * @throws {Error} If it cannot be read, in words for the reader.

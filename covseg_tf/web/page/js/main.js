@@ -121,7 +121,7 @@ function clear() {
   const count = state.rows.length;
   const images = count === 1 ? '1 image' : `${count} images`;
   if (!confirm(`Clear ${images}? What was not saved is gone.`)) return;
-  [state.rows, state.chosen, state.queue] = [[], null, []];
+  [state.rows, state.chosen, state.queue, state.done] = [[], null, [], 0];
   state.era += 1;
   saved.forEach((address) => URL.revokeObjectURL(address));
   saved.clear();
