@@ -9,11 +9,7 @@ import numpy as np
 from covseg_tf.data.sample import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.evaluation.level_counts import LevelCounts
-from covseg_tf.evaluation.operating_point import (
-    OperatingPoint,
-    choose_operating_point,
-    operating_grid,
-)
+from covseg_tf.evaluation.operating_point import choose_operating_point, operating_grid
 from covseg_tf.evaluation.reliability import fit_temperature
 from covseg_tf.evaluation.scored_set import score_set
 
@@ -22,17 +18,12 @@ class Outline(NamedTuple):
     """How infection logits `z` are cut and cooled: `(z - logit) / temperature`.
 
     Attributes:
-        point: The threshold and its scores on the held-out films.
+        threshold: Probability above which a pixel is foreground before it is moved.
         temperature: See `fit_temperature`.
     """
 
-    point: OperatingPoint
-    temperature: float
-
-    @property
-    def threshold(self) -> float:
-        """Probability above which a pixel is foreground before it is moved."""
-        return self.point.threshold
+    threshold: float = 0.5
+    temperature: float = 1.0
 
     @property
     def logit(self) -> float:
@@ -56,10 +47,12 @@ def fit_outline(
             infection, are used.
         spec: How pixels are prepared.
 
-    Raises:
-        ValueError: If no film can be used.
+    Returns:
+        The outline; where no film can be used, the map is left as it is.
     """
     known = [s for s in samples if s.infection_mask is not None or s.infection_free]
+    if not known:
+        return Outline()
     scored = score_set(predict, known, spec)
     grid = operating_grid(scored.infection, [sample.finding for sample in known])
     point = choose_operating_point([grid])
@@ -67,4 +60,4 @@ def fit_outline(
     threshold = min(max(point.threshold, 1 / 256), 255 / 256)
     inside = sum(scored.inside, start=LevelCounts.none())
     temperature = fit_temperature(inside, threshold)
-    return Outline(point._replace(threshold=threshold), temperature)
+    return Outline(threshold, temperature)

@@ -44,8 +44,8 @@ def finish_bundle(
             (`AnnotatorStyle`).
         spec: The preprocessing.
         parts: `"train"` for the calibration of integers, `"validation"` to choose
-            by, with some outlines or healthy films, and `"test"` to report on; of
-            that, films with masks are scored.
+            by (without an outline or a healthy film in it, the threshold stays), and
+            `"test"` to report on; of that, films with masks are scored.
         card: From the metrics, the outline and the report to the model card.
         license: As for `write_bundle`.
         recipe: The command that trained it.
@@ -54,7 +54,7 @@ def finish_bundle(
         The metrics; empty if no film of the test has masks.
 
     Raises:
-        ValueError: If the folder exists, or there is no film to choose by.
+        ValueError: If the folder exists.
     """
     folder = pathlib.Path(folder)
     if folder.exists():
