@@ -21,7 +21,6 @@ export class Camera {
   constructor(onPicture) {
     this.#take.addEventListener('click', () => {
       const {videoHeight, videoWidth} = this.#video;
-      if (!videoHeight) return;
       onPicture(readDrawn(this.#video, videoHeight, videoWidth));
       this.#dialog.close();
     });
@@ -45,8 +44,16 @@ export class Camera {
     } catch (error) {
       throw new Error(REASONS[error.name] ?? 'The camera cannot be used.');
     }
+    // Until there is a picture: a press would take nothing, and say nothing.
+    this.#take.disabled = true;
     this.#dialog.showModal();
-    await this.#video.play();
+    try {
+      await this.#video.play();
+    } catch (error) {
+      if (!this.#dialog.open) return; // Closed while the camera started.
+      throw error;
+    }
+    this.#take.disabled = false;
     this.#take.focus();
   }
 
