@@ -365,9 +365,7 @@ class TestPassingErrors:
 
         gate = threading.Event()
         monkeypatch.setattr(source, "SECONDS_TO_READ", 0.05)
-        scored = Scorer(segmenter, tmp_path)(
-            Source("slow.png", "1", gate.wait), "slow"
-        )
+        scored = Scorer(segmenter, tmp_path)(Source("slow.png", "1", gate.wait), "slow")
         gate.set()
         assert scored.row.error == "was not read within 0.05 seconds."
         assert not scored.lasts

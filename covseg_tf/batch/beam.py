@@ -123,14 +123,7 @@ class _Score(beam.DoFn):
 
 
 def write_rows(rows, prefix: str, form: str, shards: int):
-    """Writes rows to `PREFIX-00000-of-00004.jsonl` or `.parquet`, and so on.
-
-    Args:
-        rows: `PCollection` of dicts.
-        prefix: Path and beginning of the names.
-        form: One of `FORMATS`.
-        shards: How many files; 0 lets the runner choose.
-    """
+    """Writes rows to `PREFIX-00000-of-00004.jsonl` or `.parquet`; `shards` files."""
     words = {"file_name_suffix": f".{form}", "num_shards": shards}
     if form == "parquet":
         schema = parquet_schema()
@@ -140,13 +133,7 @@ def write_rows(rows, prefix: str, form: str, shards: int):
 
 
 def read_ids(pipeline, patterns: list[str], form: str):
-    """Reads the ids of rows.
-
-    Args:
-        pipeline: Where it begins.
-        patterns: Of the files.
-        form: One of `FORMATS`.
-    """
+    """Reads the ids of the rows in files of a form, found by patterns."""
     files = pipeline | "Done" >> beam.Create(patterns)
     if form == "parquet":
         rows = files | beam.io.ReadAllFromParquet(columns=["id"])

@@ -26,22 +26,13 @@ class BeamFiles:
     """Local files, and those of `gs://`, `s3://`, ... where Beam's extra is there."""
 
     def match(self, pattern: str, limit: int | None = None) -> Iterator[str]:
-        """Yields the paths of the files that a pattern means.
-
-        Args:
-            pattern: `*` and `?` within a folder, `**` over folders too.
-            limit: More need not be found.
-        """
+        """Yields the paths of the files that a pattern means."""
         limits = None if limit is None else [limit]
         (result,) = FileSystems.match([pattern], limits=limits)
         yield from (metadata.path for metadata in result.metadata_list)
 
     def open(self, path: str) -> BinaryIO:
-        """Opens a file; packed ones stay packed.
-
-        Args:
-            path: The file.
-        """
+        """Opens a file; packed ones stay packed."""
         return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
@@ -112,13 +103,10 @@ class OutputFolder:
         return sorted(_FILES.match(FileSystems.join(self.unfinished, "rows-*")))
 
     def publish(self, marker: dict) -> str:
-        """Moves what was written to a part of its own, its marker last.
+        """Moves what was written to a part of its own, and gives its folder.
 
         Args:
-            marker: What `part.json` says, besides its format.
-
-        Returns:
-            The part's folder.
+            marker: What `part.json` says, besides its format; it comes last.
         """
         names = (part.rpartition("part-")[2] for part in self._finished())
         numbers = [int(name) for name in names if name.isdecimal()]
@@ -137,21 +125,13 @@ class OutputFolder:
 
 
 def read_json(path: str) -> dict:
-    """Reads a JSON file.
-
-    Args:
-        path: The file.
-    """
+    """Reads a JSON file."""
     with _FILES.open(path) as stream:
         return json.loads(stream.read())
 
 
 def count_rows(path: str) -> int:
-    """Counts the rows of a shard: of Parquet by its footer, else line by line.
-
-    Args:
-        path: The file.
-    """
+    """Counts the rows of a shard: of Parquet by its footer, else line by line."""
     with _FILES.open(path) as stream:
         if path.endswith(".parquet"):
             import pyarrow.parquet
