@@ -64,13 +64,13 @@ def run(options):
     # Importing Beam warns of each cloud that it has no client for.
     logging.disable(logging.WARNING)
     try:
-        from covseg_tf.batch import ImageSource, run_batch
+        from covseg_tf.batch import BeamFiles, ImageSource, run_batch
     finally:
         logging.disable(logging.NOTSET)
     if options.input:
-        source = ImageSource.of_pattern(options.input)
+        source = ImageSource.of_pattern(options.input, BeamFiles())
     else:
-        source = ImageSource.of_manifest(options.manifest)
+        source = ImageSource.of_manifest(options.manifest, BeamFiles())
     try:
         report = run_batch(
             source,

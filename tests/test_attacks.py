@@ -360,13 +360,12 @@ class TestPassingErrors:
         import threading
 
         from covseg_tf.imaging.sources.source import Source
-        from covseg_tf.triage import scorer
+        from covseg_tf.triage.score import source
+        from covseg_tf.triage.scorer import Scorer
 
         gate = threading.Event()
-        monkeypatch.setattr(scorer, "SECONDS_TO_READ", 0.05)
-        scored = scorer.Scorer(segmenter, tmp_path)(
-            Source("slow.png", "1", gate.wait), "slow"
-        )
+        monkeypatch.setattr(source, "SECONDS_TO_READ", 0.05)
+        scored = Scorer(segmenter, tmp_path)(Source("slow.png", "1", gate.wait), "slow")
         gate.set()
         assert scored.row.error == "was not read within 0.05 seconds."
         assert not scored.lasts

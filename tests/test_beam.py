@@ -10,7 +10,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import threading
 import time
 import zipfile
 
@@ -21,15 +20,14 @@ import pytest
 pytest.importorskip("apache_beam", reason="needs pip install 'covseg-tf[beam]'")
 
 from covseg_tf.batch import (  # noqa: E402
+    BeamFiles,
     ImageSource,
-    SegmenterModelHandler,
+    TriageImages,
     run_batch,
 )
 from covseg_tf.batch import run as run_module  # noqa: E402
-from covseg_tf.batch.find_images import image_of  # noqa: E402
-from covseg_tf.batch.model_handler import SegmenterPool  # noqa: E402
-from covseg_tf.batch.row_files import parquet_schema  # noqa: E402
-from covseg_tf.batch.score_image import COLUMNS  # noqa: E402
+from covseg_tf.batch.images import image_of  # noqa: E402
+from covseg_tf.batch.score_image import COLUMNS, parquet_schema  # noqa: E402
 from covseg_tf.edge import Segmenter, draw_phantom, load_bundle  # noqa: E402
 from covseg_tf.triage import triage  # noqa: E402
 
@@ -111,7 +109,7 @@ def test_ids_are_those_of_the_names():
 
 
 def test_one_row_per_input_with_bad_ones_among_them(manifest, tmp_path):
-    source = ImageSource.of_manifest(str(manifest))
+    source = ImageSource.of_manifest(str(manifest), BeamFiles())
     report = run_batch(source, str(tmp_path), MODEL, shards=3, options=LOCAL)
     inputs = GOOD + len(BAD) + 1 + 3  # a black film; missing, a folder, not UTF-8
     assert (report.lines, report.images, report.rows) == (inputs + 2, inputs, inputs)
@@ -136,7 +134,7 @@ def test_one_row_per_input_with_bad_ones_among_them(manifest, tmp_path):
 def test_rows_say_what_triage_says(films, tmp_path):
     good = [path for path in sorted(films.iterdir()) if path.stem.isdigit()]
     expected = triage(good, tmp_path / "triage", Segmenter(MODEL), report_images=0)
-    source = ImageSource.of_pattern(str(films / "0*"))
+    source = ImageSource.of_pattern(str(films / "0*"), BeamFiles())
     run_batch(source, str(tmp_path / "rows"), MODEL, options=LOCAL)
     rows = by_name(rows_of(tmp_path / "rows"))
     assert set(rows) == {row.file for row in expected}
@@ -150,7 +148,7 @@ def test_rows_say_what_triage_says(films, tmp_path):
 
 
 def test_reruns_and_formats_agree(manifest, tmp_path):
-    source, texts = ImageSource.of_manifest(str(manifest)), []
+    source, texts = ImageSource.of_manifest(str(manifest), BeamFiles()), []
     for name in ("first", "second"):
         run_batch(source, str(tmp_path / name), MODEL, options=LOCAL)
         files = sorted((tmp_path / name).glob("part-0001/rows-*"))
@@ -169,7 +167,7 @@ def test_resume_adds_what_is_missing(films, tmp_path, form):
     def run(model=MODEL, **keywords):
         with manifest.open("w", encoding="utf-8-sig", newline="") as stream:
             csv.writer(stream).writerows([["n", "file"], *enumerate(files)])
-        source = ImageSource.of_manifest(str(manifest))
+        source = ImageSource.of_manifest(str(manifest), BeamFiles())
         return run_batch(source, str(out), model, form, options=LOCAL, **keywords)
 
     files = [films / name for name in lines]
@@ -193,7 +191,7 @@ def test_resume_adds_what_is_missing(films, tmp_path, form):
 def test_a_failed_run_publishes_nothing_and_the_next_one_all(
     manifest, tmp_path, monkeypatch
 ):
-    source, out = ImageSource.of_manifest(str(manifest)), tmp_path / "rows"
+    source, out = ImageSource.of_manifest(str(manifest), BeamFiles()), tmp_path / "rows"
     with monkeypatch.context() as patch:
         patch.setattr(run_module, "count_rows", lambda path: 1)
         with pytest.raises(RuntimeError, match="1 rows were written of 33"):
@@ -201,8 +199,8 @@ def test_a_failed_run_publishes_nothing_and_the_next_one_all(
     with monkeypatch.context() as patch:
         patch.setattr(
             run_module,
-            "SegmenterModelHandler",
-            lambda model, sha256: SegmenterModelHandler(model, "0" * 64),
+            "TriageImages",
+            lambda model, sha256: TriageImages(model, "0" * 64),
         )
         with pytest.raises(RuntimeError, match="the pipeline failed: .*another model"):
             run_batch(source, str(out), MODEL, options=LOCAL)
@@ -221,7 +219,7 @@ def test_what_lies_beside_is_left_alone_and_no_input(tmp_path, monkeypatch):
     (tmp_path / "part-0002").mkdir()
     (tmp_path / "part-0002" / "rows-mine.txt").write_text("mine")
     for rows in (2, 0):  # a.png and rows-mine.txt; then nothing
-        source = ImageSource.of_pattern("**")
+        source = ImageSource.of_pattern("**", BeamFiles())
         report = run_batch(source, "rows", MODEL, resume=True, options=LOCAL)
         assert (report.lines, report.rows) == (2, rows)
     names = {row["file"] for row in rows_of(tmp_path / "rows").values()}
@@ -231,23 +229,14 @@ def test_what_lies_beside_is_left_alone_and_no_input(tmp_path, monkeypatch):
     assert (tmp_path / "part-0002" / "rows-mine.txt").read_text() == "mine"
 
 
-def test_no_two_threads_share_an_interpreter():
-    pool, lent = SegmenterPool(load_bundle(MODEL)), []
-    barrier = threading.Barrier(3)
-
-    def borrow():
-        with pool.segmenter() as segmenter:
-            lent.append(segmenter)
-            barrier.wait(30)
-
-    threads = [threading.Thread(target=borrow) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(map(id, lent))) == 3
-    with pool.segmenter() as segmenter:
-        assert segmenter in lent
+def test_threads_agree_with_one(manifest, tmp_path):
+    """Each has an interpreter of its own: one shared would mix films or fail."""
+    source, rows = ImageSource.of_manifest(str(manifest), BeamFiles()), []
+    threads = ("--direct_running_mode", "multi_threading", "--direct_num_workers", "3")
+    for name, flags in (("one", LOCAL), ("three", (*LOCAL, *threads))):
+        run_batch(source, str(tmp_path / name), MODEL, options=flags)
+        rows.append(rows_of(tmp_path / name))
+    assert rows[0] == rows[1]
 
 
 def test_command(films, tmp_path, capsys):
@@ -284,7 +273,7 @@ def test_bad_usage_is_one_line(films, tmp_path, capsys, words, line):
 def test_a_manifest_needs_its_column(tmp_path):
     (tmp_path / "films.csv").write_text("path\na.png\n")
     with pytest.raises(ValueError, match="needs a column 'file'. It has: path."):
-        ImageSource.of_manifest(str(tmp_path / "films.csv"))
+        ImageSource.of_manifest(str(tmp_path / "films.csv"), BeamFiles())
 
 
 def test_results_page_holds_what_was_measured():

@@ -1,20 +1,24 @@
-"""Images per second of `export/beam_triage.py` against a plain loop.
+"""Images per second of the Beam and the Spark command against a plain loop.
 
     python -m benchmarks.batch [--images 2000] [--repeats 3] \\
         [--out docs/results/batch.json]
 
 Draws 100 phantoms (512 px, PNG) and copies them, then scores them with a plain loop,
-with Beam in one process and with Beam in two, each as a command, one after another and
-that several times. Each also scores 20 images: the difference is free of what a
+with Beam and with Spark, on two cores, each as a command, one after another and that
+several times. Each also scores 20 images: the difference is free of what a
 start costs. Medians; interpreter and OpenCV at one thread. CPU seconds hardly
 depend on what else runs on the machine, images per second do: the load is noted.
-Prints the table of docs/results/batch.md. Needs Linux. Time: 5 to 15 minutes.
+Prints the table of docs/results/batch.md. Needs Linux, Java 17 and
+pip install 'covseg-tf[beam,spark]'. Time: 10 to 20 minutes.
 """
 
+import ctypes
 import dataclasses
 import json
+import multiprocessing
 import os
 import pathlib
+import resource
 import shutil
 import statistics
 import subprocess
@@ -28,46 +32,55 @@ from benchmarks.machine import cpu_name
 from covseg_tf.edge import Segmenter, draw_phantom
 from covseg_tf.options import command, option
 
-SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "export" / "beam_triage.py"
+EXPORT = pathlib.Path(__file__).resolve().parents[2] / "export"
 FEW = 20
 # Drawing one takes longer than scoring it; more are copies under other names.
 DRAWN = 100
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
 )
+CORES = 2
 ARMS = {
-    "plain loop": [],
-    "Beam, 1 process": ["--runner", "FnApiRunner"],
-    "Beam, 2 processes": [
-        *("--runner", "FnApiRunner"),
-        *("--direct_running_mode", "multi_processing", "--direct_num_workers", "2"),
+    "plain loop": ["-m", "benchmarks.batch", "--loop", CORES],
+    "Beam": [
+        *(EXPORT / "beam_triage.py", "--runner", "FnApiRunner"),
+        *("--direct_running_mode", "multi_processing", "--direct_num_workers", CORES),
     ],
+    "Spark": [EXPORT / "spark_triage.py", "--master", f"local[{CORES}]"],
 }
+PR_SET_CHILD_SUBREAPER = 36
 # Of the 10 million that the page prices.
 MANY = 10_000_000
 
 
-def plain_loop(manifest, out, model):
+def plain_loop(options):
     """Scores the images of a manifest, and does nothing else."""
-    from covseg_tf.imaging.sources.find_sources import bytes_sources
-    from covseg_tf.triage.record.row import TriageRow
+    paths = pathlib.Path(options.manifest).read_text().splitlines()
+    parts = [
+        multiprocessing.Process(
+            target=score, args=(paths[i :: options.loop], f"{options.out}{i}", options)
+        )
+        for i in range(options.loop)
+    ]
+    for part in parts:
+        part.start()
+    for part in parts:
+        part.join()
+    if any(part.exitcode for part in parts):
+        raise OSError("a process of the loop has failed.")
 
-    segmenter = Segmenter(model)
+
+def score(paths, out, options):
+    """One process of the loop: reads, decodes, corrects, scores, writes a row."""
+    from covseg_tf.imaging.sources.find_sources import bytes_sources
+    from covseg_tf.triage.score import describe, with_numbers
+
+    segmenter = Segmenter(options.model)
     with open(out, "w", encoding="ascii") as stream:
-        for path in pathlib.Path(manifest).read_text().splitlines():
-            data = pathlib.Path(path).read_bytes()
-            film = bytes_sources(path, data)[0].read()
-            found = segmenter.predict(film.pixels)
-            zones, involvement = found.zones, found.involvement
-            row = TriageRow(
-                path,
-                involved_percent=involvement.total,
-                involved_percent_right=involvement.right,
-                involved_percent_left=involvement.left,
-                extent=found.extent,
-                zones=None if zones is None else int(zones.count),
-                flags=found.flags,
-            )
+        for path in paths:
+            film = bytes_sources(path, pathlib.Path(path).read_bytes())[0].read()
+            row = describe(path, film, segmenter.bundle.modality)
+            row = with_numbers(row, segmenter.predict(film.pixels))
             stream.write(json.dumps(row.to_dict()) + "\n")
 
 
@@ -91,30 +104,37 @@ def draw_films(folder, count):
 def measure(arm, manifest, folder, model):
     """Runs one arm; returns its wall and CPU seconds, workers' included."""
     out = pathlib.Path(tempfile.mkdtemp(dir=folder)) / "rows"
-    if arm == "plain loop":
-        words = ["-m", "benchmarks.batch", "--loop", manifest, "--out", out]
-    else:
-        words = [SCRIPT, "--manifest", manifest, "--out", out, *ARMS[arm]]
-    command = [sys.executable, *map(str, words), "--model", model]
-    start = time.perf_counter()
-    process = subprocess.Popen(
+    words = [*ARMS[arm], "--manifest", manifest, "--out", out, "--model", model]
+    command = [sys.executable, *map(str, words)]
+    before, start = cpu_seconds(), time.perf_counter()
+    code = subprocess.call(
         command,
         env=os.environ | ONE_THREAD,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{arm} ended with {process.returncode}: {command}")
     wall = time.perf_counter() - start
-    return wall, usage.ru_utime + usage.ru_stime
+    if code:
+        raise SystemExit(f"{arm} ended with {code}: {command}")
+    try:
+        while True:  # Spark's Java and what it started end after the command
+            os.wait()
+    except ChildProcessError:
+        return wall, cpu_seconds() - before
+
+
+def cpu_seconds():
+    """Returns the CPU seconds of all that has been started and has ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def measure_all(options):
     """Measures all arms by turns; returns the figures."""
     times = {arm: {"all": [], "few": []} for arm in ARMS}
     loads = []
+    # Orphans come to this process: their CPU seconds are counted too.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         whole, few = draw_films(folder, options.images)
@@ -152,23 +172,27 @@ def summarize(times, images):
 
 
 def table(figures):
-    """Returns the figures as Markdown."""
+    """Returns the figures as Markdown, with ratios to the loop."""
     lines = [
-        "| | images/s | lowest to highest | CPU ms per image | start, s |",
-        "|---|---:|---:|---:|---:|",
+        "| | images/s | lowest to highest | of the loop's | CPU ms per image | "
+        "of the loop's per CPU second | start, s |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
+    loop = figures["arms"]["plain loop"]
+    speed, cost = "images_per_second", "cpu_ms_per_image"
     for arm, row in figures["arms"].items():
         lines.append(
-            f"| {arm} | {row['images_per_second']:.0f} | {row['lowest']:.0f} to "
-            f"{row['highest']:.0f} | {row['cpu_ms_per_image']:.1f} | "
+            f"| {arm} | {row[speed]:.1f} | {row['lowest']:.1f} to "
+            f"{row['highest']:.1f} | {row[speed] / loop[speed]:.2f} | "
+            f"{row[cost]:.1f} | {loop[cost] / row[cost]:.2f} | "
             f"{row['start_seconds']:.1f} |"
         )
     return "\n".join(lines)
 
 
 def core_hours(figures, images=MANY):
-    """Returns the core hours of Beam by its CPU seconds in one process."""
-    row = figures["arms"]["Beam, 1 process"]
+    """Returns the core hours of Beam by its CPU seconds."""
+    row = figures["arms"]["Beam"]
     return row["cpu_ms_per_image"] * images / 1000 / 3600
 
 
@@ -178,7 +202,8 @@ class Options:
     repeats: int = option("of every arm", 3)
     model: str = option("bundled model, or a bundle", "xray")
     out: pathlib.Path | None = option("JSON file for the figures", None)
-    loop: str | None = option("a manifest: score it by the plain loop alone", None)
+    loop: int = option("processes of the plain loop: run it alone", 0)
+    manifest: str = option("what it scores", "")
 
     def __post_init__(self):
         if self.images <= FEW or self.repeats < 1:
@@ -187,7 +212,7 @@ class Options:
 
 def run(options):
     if options.loop:
-        plain_loop(options.loop, options.out, options.model)
+        plain_loop(options)
         return
     figures = measure_all(options)
     print(table(figures))

@@ -1,18 +1,37 @@
-"""Batch: a million images through Apache Beam, one row for each.
+"""Batch: a million images, one row for each, by Apache Beam or Apache Spark.
 
-Needs `pip install 'covseg-tf[beam]'`; no other part imports this one.
+Needs `pip install 'covseg-tf[beam]'` or `'covseg-tf[spark]'`; no other part imports
+this one.
 """
 
-from covseg_tf.batch.find_images import FindImages, ImageSource
-from covseg_tf.batch.model_handler import SegmenterModelHandler
-from covseg_tf.batch.run import BatchReport, run_batch
-from covseg_tf.batch.triage_images import TriageImages
+import importlib
+
+from covseg_tf.batch.images import ImageSource
+
+# Read on demand: who has one engine need not have the other.
+_BY_ENGINE = {
+    "BatchReport": "covseg_tf.batch.run",
+    "BeamFiles": "covseg_tf.batch.parts",
+    "FindImages": "covseg_tf.batch.beam",
+    "SparkFiles": "covseg_tf.batch.spark",
+    "TriageImages": "covseg_tf.batch.beam",
+    "run_batch": "covseg_tf.batch.run",
+    "run_spark": "covseg_tf.batch.spark",
+}
 
 __all__ = [
     "BatchReport",
+    "BeamFiles",
     "FindImages",
     "ImageSource",
-    "SegmenterModelHandler",
+    "SparkFiles",
     "TriageImages",
     "run_batch",
+    "run_spark",
 ]
+
+
+def __getattr__(name):
+    if name in _BY_ENGINE:
+        return getattr(importlib.import_module(_BY_ENGINE[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Runs the pipeline and holds its output to its input."""
+"""A run of the Beam pipeline, whose output is held to its input."""
 
 import dataclasses
 import json
@@ -10,12 +10,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from covseg_tf import __version__
-from covseg_tf.batch.find_images import FindImages, ImageSource
-from covseg_tf.batch.model_handler import SegmenterModelHandler, SegmenterPool
-from covseg_tf.batch.parts import OutputFolder, read_json
-from covseg_tf.batch.row_files import FORMATS, ReadIds, WriteRows, count_rows
-from covseg_tf.batch.triage_images import TriageImages
-from covseg_tf.edge.bundle import load_bundle
+from covseg_tf.batch.beam import FORMATS, FindImages, TriageImages, read_ids, write_rows
+from covseg_tf.batch.images import ImageSource
+from covseg_tf.batch.parts import OutputFolder, count_rows, read_json
+from covseg_tf.batch.score_image import load_model
 
 _COUNTS = "counts.json"
 
@@ -59,7 +57,7 @@ def run_batch(
     Args:
         source: Images to score.
         out: Output folder, which workers can reach.
-        model: As for `SegmenterModelHandler`.
+        model: As for `TriageImages`.
         form: `"jsonl"` or `"parquet"`.
         shards: Files to write; 0 (default) lets the runner choose.
         resume: Score only what no finished part of `out` holds. Without it `out`
@@ -78,58 +76,43 @@ def run_batch(
             f"`form` must be one of {FORMATS} and `shards` 0 or more. Received: "
             f"form={form!r}, shards={shards}"
         )
-    sha256 = SegmenterPool(load_bundle(model)).sha256
+    _, origin = load_model(model)
+    marker = origin | {"covseg_version": __version__, "rows_format": form}
     folder = OutputFolder(out)
-    earlier = folder.finished()
-    _check_earlier(folder, earlier, resume, sha256, form)
+    earlier = folder.earlier(resume, marker)
     if not isinstance(options, PipelineOptions):
         options = PipelineOptions(list(options))
     pipeline = beam.Pipeline(options=options)
-    folder.clear_unfinished()
     folder.prepare()
-    handler = SegmenterModelHandler(model, sha256)
     source = dataclasses.replace(source, out=folder.path)
-    _build(pipeline, source, handler, folder, list(earlier), form, shards)
+    images = inputs = pipeline | "Find images" >> FindImages(source)
+    if earlier:
+        inputs = {"images": images, "done": read_ids(pipeline, earlier, form)}
+    triaged = inputs | TriageImages(model, origin["model_sha256"])
+    _ = write_rows(
+        triaged.rows, FileSystems.join(folder.unfinished, "rows"), form, shards
+    )
+    _count(images, triaged, FileSystems.join(folder.unfinished, _COUNTS))
     _finish(pipeline)
     report = _report(folder)
     if report.rows:
-        part = folder.publish(_marker(report, model, sha256, form))
-        return dataclasses.replace(report, part=part)
-    folder.clear_unfinished()
+        counts = dataclasses.asdict(report)
+        del counts["part"]
+        return dataclasses.replace(report, part=folder.publish(marker | counts))
+    folder.clear()
     if not report.images:
         raise ValueError(f"{source.path}: the files are gone.")
     return report
 
 
-def _check_earlier(folder, earlier, resume, sha256, form):
-    if earlier and not resume:
-        raise ValueError(
-            f"{folder.path}: holds {len(earlier)} finished part(s); add --resume for "
-            "the images that they lack, or give another folder."
-        )
-    for part, marker in earlier.items():
-        if (marker.get("model_sha256"), marker.get("rows_format")) != (sha256, form):
-            raise ValueError(
-                f"{part}: its rows are {marker.get('rows_format')} of model "
-                f"{marker.get('model')} ({str(marker.get('model_sha256'))[:12]}...), "
-                f"not {form} of {sha256[:12]}...; give another output folder."
-            )
-
-
-def _build(pipeline, source, handler, folder, earlier, form, shards):
-    patterns = [FileSystems.join(part, "rows-*") for part in earlier]
-    images = inputs = pipeline | "Find images" >> FindImages(source)
-    if patterns:
-        done = pipeline | "Read done" >> ReadIds(patterns, form)
-        inputs = {"images": images, "done": done}
-    triaged = inputs | "Triage images" >> TriageImages(handler)
-    prefix = FileSystems.join(folder.unfinished, "rows")
-    _ = triaged.rows | "Write rows" >> WriteRows(prefix, form, shards)
+def _count(images, triaged, path):
     labels = (
-        images | "Line" >> beam.Map(_always, "lines"),
-        triaged.skipped | "Skipped" >> beam.Map(_always, "skipped"),
-        triaged.rows | "Row" >> beam.Map(_always, "rows"),
-        triaged.rows | "Error" >> beam.FlatMap(_error_label),
+        images | "Line" >> beam.Map(lambda _: "lines"),
+        triaged.skipped | "Skipped" >> beam.Map(lambda _: "skipped"),
+        triaged.rows | "Row" >> beam.Map(lambda _: "rows"),
+        triaged.rows
+        | beam.Filter(lambda row: row["error"])
+        | "Error" >> beam.Map(lambda _: "errors"),
     )
     _ = (
         labels
@@ -137,10 +120,7 @@ def _build(pipeline, source, handler, folder, earlier, form, shards):
         | "Count" >> beam.combiners.Count.PerElement()
         | "Gather" >> beam.CombineGlobally(beam.combiners.ToDictCombineFn())
         | "To JSON" >> beam.Map(json.dumps).with_output_types(str)
-        | "Write counts"
-        >> beam.io.WriteToText(
-            FileSystems.join(folder.unfinished, _COUNTS), shard_name_template=""
-        )
+        | "Write counts" >> beam.io.WriteToText(path, shard_name_template="")
     )
 
 
@@ -167,24 +147,3 @@ def _report(folder):
             "again."
         )
     return BatchReport("", lines, rows + skipped, skipped, rows, errors)
-
-
-def _marker(report, model, sha256, form):
-    counts = dataclasses.asdict(report)
-    del counts["part"]
-    return {
-        "model": load_bundle(model).name,
-        "model_sha256": sha256,
-        "covseg_version": __version__,
-        "rows_format": form,
-        **counts,
-    }
-
-
-def _always(_, label):
-    return label
-
-
-def _error_label(row):
-    if row["error"]:
-        yield "errors"

@@ -1,23 +1,20 @@
-"""From one image in memory to one row."""
+"""From a path to its row: what every engine calls, and nothing of any engine."""
 
-import dataclasses
+import hashlib
 import os
 import pathlib
 from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
-from covseg_tf.batch.find_images import is_remote
+from covseg_tf.batch.images import Files, Image, is_remote
 from covseg_tf.edge.segmenter import Segmenter
-from covseg_tf.imaging.film import Volume
+from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.imaging.limits import MAX_FILE
 from covseg_tf.imaging.regular_file import read_file
 from covseg_tf.imaging.sources.find_sources import bytes_sources
-from covseg_tf.triage.record.row import TriageRow
-from covseg_tf.triage.score import describe, score_volume, with_numbers
+from covseg_tf.imaging.sources.source import guarded
+from covseg_tf.triage.score import score_source
 
-# Columns of a row, after its id; those before `error` are the worklist's.
+# Columns of the worklist, and what says where they are from.
 _WORKLIST = (
     *("file", "kind", "involved_percent", "involved_percent_right"),
     *("involved_percent_left", "extent", "zones", "flags", "notes", "error"),
@@ -25,88 +22,81 @@ _WORKLIST = (
 COLUMNS = ("id", *_WORKLIST, "model", "model_sha256")
 
 
-def score_path(
-    key: str, name: str, path: bytes, segmenter: Segmenter
+def score_image(
+    image: Image, segmenter: Segmenter, origin: dict[str, str], files: Files
 ) -> dict[str, Any]:
     """Reads an image and scores it; whatever is wrong with it is in the row.
 
     Args:
-        key: Its id.
-        name: Its name in the row.
-        path: Where it lies.
+        image: `(id, (name, path))`.
         segmenter: What scores.
+        origin: `model` and `model_sha256`, from `load_model`.
+        files: Opens paths that have a scheme.
 
     Returns:
-        Dict with the keys `COLUMNS` but for the model's.
+        Dict with the keys `COLUMNS`; the values are those of `covseg triage`.
     """
-    try:
-        row = score_bytes(name, read_path(path), segmenter)
-    except Exception as error:  # one file, whatever is wrong with it, is one row
-        row = TriageRow(name, error=_reason(error))
-    columns = row.to_dict()
-    return {"id": key} | {column: columns[column] for column in _WORKLIST}
+    key, (name, path) = image
+    correct = segmenter.bundle.modality == "xray"
+
+    def read() -> Film | Volume:
+        sources = bytes_sources(name, _read_path(path, files), correct)
+        if len(sources) != 1:
+            raise ValueError(
+                f"holds {len(sources) or 'no'} images; a row is for one. Give each "
+                "image as a file of its own."
+            )
+        return sources[0].read()
+
+    row = score_source(name, guarded(read), segmenter).row.to_dict()
+    return {"id": key} | {column: row[column] for column in _WORKLIST} | origin
 
 
-def read_path(path: bytes) -> bytes:
-    """Reads a whole file through Beam's file systems, packed files as they are.
+def load_model(model: str, sha256: str = "") -> tuple[Segmenter, dict[str, str]]:
+    """Loads what `score_image` scores with: for one thread, and one core.
 
     Args:
-        path: A local path, or one with a scheme.
+        model: Name of a bundled model, or path of a bundle's folder.
+        sha256: Of its model file, 64 hex digits; empty (default) takes any.
+
+    Returns:
+        The segmenter, and the columns that say so.
 
     Raises:
-        ValueError: If it is empty, no regular file, or too large.
-        OSError: If it cannot be read.
+        ValueError: If it cannot be used, or is another than was asked for.
     """
+    segmenter = Segmenter(model)
+    found = hashlib.sha256(segmenter.bundle.model).hexdigest()
+    if sha256 not in ("", found):
+        raise ValueError(
+            f"{model}: this worker has another model of that name (SHA-256 "
+            f"{found[:12]}..., expected {sha256[:12]}...). Install the same version "
+            "of covseg_tf, or copy the bundle, to every worker."
+        )
+    return segmenter, {"model": segmenter.bundle.name, "model_sha256": found}
+
+
+def parquet_schema():
+    """Returns the `pyarrow.Schema` of the rows, in the order of `COLUMNS`."""
+    import pyarrow as pa
+
+    numbers = dict.fromkeys(
+        (name for name in COLUMNS if name.startswith("involved")), pa.float64()
+    )
+    texts = pa.list_(pa.string())
+    types = numbers | {"extent": pa.float64(), "zones": pa.int32()}
+    types |= {"flags": texts, "notes": texts}
+    return pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
+
+
+def _read_path(path, files):
     given = os.fsdecode(path)
     if not is_remote(given):
         return read_file(pathlib.Path(given))
-    plain = CompressionTypes.UNCOMPRESSED
-    with FileSystems.open(given, compression_type=plain) as stream:
+    with files.open(given) as stream:
         data = stream.read(MAX_FILE + 1)
     if not 0 < len(data) <= MAX_FILE:
         raise ValueError(
             f"holds more than {MAX_FILE} bytes." if data else "the file is empty."
         )
     return data
-
-
-def score_bytes(name: str, data: bytes, segmenter: Segmenter) -> TriageRow:
-    """Scores an image that is held in memory, as `covseg triage` does.
-
-    Args:
-        name: Its name in the row.
-        data: The file: a picture, a DICOM file, a NIfTI volume.
-        segmenter: What scores.
-
-    Returns:
-        The row, without masks.
-
-    Raises:
-        ValueError: If it cannot be read, or holds more images than one.
-    """
-    modality = segmenter.bundle.modality
-    sources = bytes_sources(name, data, correct=modality == "xray")
-    if len(sources) != 1:
-        raise ValueError(
-            f"holds {len(sources) or 'no'} images; a row is for one. Give each image "
-            "as a file of its own."
-        )
-    image = sources[0].read()
-    row = describe(name, image, modality)
-    if row.flags:
-        return row
-    if isinstance(image, Volume):
-        found = score_volume(image, segmenter)
-        percent = found.involved_percent
-        return dataclasses.replace(row, involved_percent=percent, flags=found.flags)
-    return with_numbers(row, segmenter.predict(image.pixels))
-
-
-def _reason(error):
-    if isinstance(error, OSError):
-        text = f"cannot be read ({error.strerror or error})."
-    elif isinstance(error, ValueError):
-        text = str(error)
-    else:
-        text = f"cannot be read ({type(error).__name__}: {error})."
-    return " ".join(text.split()) or type(error).__name__

@@ -11,25 +11,14 @@ import numpy as np
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.segmenter import Segmenter
 from covseg_tf.imaging.film import Film, Volume
-from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.sources.find_sources import Source
-from covseg_tf.triage.deadline import within
 from covseg_tf.triage.record.names import DICOM, LAYERS, output_names, slices_name
 from covseg_tf.triage.record.output import make_slices, mark_folder, write_atomic
 from covseg_tf.triage.record.row import TriageRow
 from covseg_tf.triage.report.overlay import draw_layers
-from covseg_tf.triage.score import (
-    FoundVolume,
-    describe,
-    fits,
-    is_lateral,
-    score_volume,
-    with_numbers,
-)
+from covseg_tf.triage.score import FoundVolume, score_source
 
 _OBJECTS = ("seg", "overlay")
-# Far above any film or volume; what takes longer is not waited for.
-SECONDS_TO_READ = 300.0
 
 
 class Scored(NamedTuple):
@@ -72,39 +61,25 @@ class Scorer:
         Raises:
             OSError: If an output cannot be written.
         """
-        lasts = True
-        try:
-            image = within(SECONDS_TO_READ, source.read)
-            found = self._look(image)
-        except Exception as error:  # one file, whatever is wrong with it, is one row
-            row = TriageRow(source.name, error=_reason(error, source.name))
-            lasts = not isinstance(error, (PassingError, OSError, MemoryError))
-        else:
-            row = self._row(source.name, stem, image, found)
-        return Scored(dataclasses.replace(row, finished=utc_now()), lasts)
+        scored = score_source(source.name, source.read, self.segmenter)
+        row = scored.row
+        if scored.image is not None:
+            row = self._write(row, stem, scored.image, scored.found)
+        return Scored(dataclasses.replace(row, finished=utc_now()), scored.lasts)
 
-    def _look(self, image):
-        if not fits(image, self.segmenter.bundle.modality):
-            return None
-        if isinstance(image, Volume):
-            return score_volume(image, self.segmenter)
-        return None if is_lateral(image) else self.segmenter.predict(image.pixels)
-
-    def _row(self, name, stem, image, found):
-        row = describe(name, image, self.segmenter.bundle.modality)
+    def _write(self, row, stem, image, found):
         if found is None:
             return self._draw(row, stem, _shown(image))
         if isinstance(image, Volume):
-            return self._volume_row(row, stem, image, found)
-        return self._film_row(row, stem, image, found)
+            return self._write_volume(row, stem, image, found)
+        return self._write_film(row, stem, image, found)
 
-    def _film_row(self, row, stem, film: Film, found: Prediction):
+    def _write_film(self, row, stem, film: Film, found: Prediction):
         masks = {"lung": found.lung_mask, "infection": found.infection_mask}
         in_file = {kind: film.mask_to_file(mask) for kind, mask in masks.items()}
         names = {kind: output_names(stem)[f"{kind}_mask"] for kind in masks}
         for kind, mask in in_file.items():
             write_png(self.out / names[kind], mask)
-        row = with_numbers(row, found)
         row = dataclasses.replace(
             row, lung_mask=names["lung"], infection_mask=names["infection"]
         )
@@ -112,7 +87,7 @@ class Scorer:
             row = self._add_dicom(row, stem, "write_film_dicom", film, in_file, masks)
         return self._draw(row, stem, film.pixels, *masks.values())
 
-    def _volume_row(self, row, stem, volume: Volume, found: FoundVolume):
+    def _write_volume(self, row, stem, volume: Volume, found: FoundVolume):
         folder = make_slices(self.out, stem)
         for number in range(len(volume.slices)):
             for kind, masks in (("lung", found.lung), ("infection", found.infection)):
@@ -120,11 +95,6 @@ class Scorer:
         index = found.shown
         row = dataclasses.replace(
             row,
-            involved_percent=found.involved_percent,
-            lung_ml=found.lung_ml,
-            infection_ml=found.infection_ml,
-            shown_slice=index + 1,
-            flags=row.flags + found.flags,
             lung_mask=slices_name(stem),
             infection_mask=slices_name(stem),
         )
@@ -187,10 +157,3 @@ def _shown(image):
     if isinstance(image, Volume):
         return image.slices[len(image.slices) // 2]
     return image.pixels
-
-
-def _reason(error, name):
-    text = str(error).removeprefix(f"{name}: ")
-    if isinstance(error, (ValueError, OSError)) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

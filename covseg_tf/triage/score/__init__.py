@@ -1,13 +1,14 @@
 """What a film or a volume is scored as: the numbers of its row."""
 
-from covseg_tf.triage.score.film import describe, fits, is_lateral, with_numbers
+from covseg_tf.triage.score.film import describe, with_numbers
+from covseg_tf.triage.score.source import ScoredSource, score_source
 from covseg_tf.triage.score.volume import FoundVolume, score_volume
 
 __all__ = [
     "FoundVolume",
+    "ScoredSource",
     "describe",
-    "fits",
-    "is_lateral",
+    "score_source",
     "score_volume",
     "with_numbers",
 ]
