@@ -10,6 +10,7 @@ import numpy as np
 
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.imaging.dicom.identity import read_identity
 from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.sources.find_sources import Source
@@ -53,11 +54,13 @@ class Scorer:
         segmenter: What scores.
         out: The output folder.
         dicom: Whether DICOM sources get DICOM outputs.
+        identify: Whether rows say whose film a DICOM source is.
     """
 
     segmenter: Segmenter
     out: pathlib.Path
     dicom: bool = False
+    identify: bool = False
 
     def __call__(self, source: Source, stem: str) -> Scored:
         """Reads and scores a source.
@@ -92,6 +95,9 @@ class Scorer:
 
     def _row(self, name, stem, image, found):
         row = describe(name, image, self.segmenter.bundle.modality)
+        if self.identify and image.dicom is not None:
+            header = image.dicom[0] if isinstance(image, Volume) else image.dicom
+            row = dataclasses.replace(row, identity=read_identity(header))
         if found is None:
             return self._draw(row, stem, _shown(image))
         if isinstance(image, Volume):

@@ -18,6 +18,8 @@ _PASSES = (
 _KINDS = {"grey": (0, 1), "colour": (2, 3), "palette": (3, 1), "grey_alpha": (4, 2)}
 _KINDS["colour_alpha"] = (6, 4)
 
+_DEFLATED = pydicom.uid.DeflatedExplicitVRLittleEndian
+
 
 def png(kind, depth, size=(37, 53), interlaced=False, orientation=None) -> bytes:
     """A PNG file of noise, written from the standard and not by a library."""
@@ -139,6 +141,8 @@ def dicom_files(image: np.ndarray) -> dict[str, bytes]:
     window = {"WindowCenter": 2048, "WindowWidth": 3000}
     return {
         "8 bit": dicom(image),
+        "deflated": dicom(image, syntax=_DEFLATED),
+        "deflated, 12 bit": dicom(deep, 12, syntax=_DEFLATED, **window),
         "8 bit rescaled by 1": dicom(image, **plain),
         "8 bit window": dicom(image, WindowCenter=100.5, WindowWidth=133),
         "inverted": dicom(255 - image, kind="MONOCHROME1"),

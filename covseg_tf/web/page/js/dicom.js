@@ -4,11 +4,16 @@
  */
 
 import {turn} from './grey.js';
+import {readIdentity} from './identity.js';
+import {inflateDicom} from './inflate.js';
 import {decodeRle} from './rle.js';
 import {toGrey} from './window.js';
 
 const RADIOGRAPHY = ['CR', 'DX', 'DR', 'RG', 'OT', ''];
-const UNCOMPRESSED = ['1.2.840.10008.1.2', '1.2.840.10008.1.2.1'];
+// The last is deflated, and unpacked before it is parsed.
+const UNCOMPRESSED = [
+  '1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99',
+];
 const RLE = '1.2.840.10008.1.2.5';
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
 // Views from the side in ViewPosition, beside LAT, LT LAT, LATERAL, ...
@@ -31,15 +36,16 @@ export function isDicom(bytes) {
  * @param {object} parser The `dicomParser` library.
  * @param {(jpeg: Uint8Array) => Promise<import('./grey.js').Grey>} readJpeg
  *   Decodes a JPEG picture, for files that hold one.
+ * @param {boolean} identify Whether to read whose film it is.
  * @returns {Promise<import('./grey.js').Grey &
- *   {notes: string[]}>} Its pixels, and what was done to them, `mirrored` if they were
- *   mirrored back to how films are hung.
+ *   {notes: string[], identity: ?object}>} Its pixels, and what was done to them,
+ *   `mirrored` if they were mirrored back to how films are hung; and whose film it is.
  * @throws {Error} If it is no readable radiograph, in words for the reader.
  */
-export async function readDicom(bytes, parser, readJpeg) {
+export async function readDicom(bytes, parser, readJpeg, identify = false) {
   let dataset;
   try {
-    dataset = parser.parseDicom(bytes);
+    dataset = parser.parseDicom(await inflateDicom(bytes, parser));
   } catch (error) {
     throw new Error(`The DICOM file cannot be read (${reasonOf(error)}). ${CONVERT}`);
   }
@@ -51,7 +57,8 @@ export async function readDicom(bytes, parser, readJpeg) {
   const {data, notes} = toGrey(pixels, readDisplay(dataset));
   const mirrored = isMirrored(dataset);
   if (mirrored) notes.push('mirrored');
-  return {...turn({rows, columns, data}, mirrored ? 2 : 1), notes};
+  const identity = identify ? readIdentity(dataset) : null;
+  return {...turn({rows, columns, data}, mirrored ? 2 : 1), notes, identity};
 }
 
 /** Whether rows run to the patient's right and columns to the feet. */
