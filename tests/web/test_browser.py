@@ -300,6 +300,30 @@ def test_dicom(reader, segmenter, tmp_path, name):
     assert_same(reader(path.read_bytes()), read_film(path).pixels, segmenter)
 
 
+@pytest.mark.parametrize("name", image_files.PACKED)
+def test_jpeg_2000_and_jpeg_ls_in_dicom(reader, segmenter, tmp_path, name):
+    from covseg_tf.imaging import read_film
+
+    for module in ("openjpeg", "jpeg_ls"):
+        pytest.importorskip(module, reason=f"no {module}, which packs the files")
+    image = np.ascontiguousarray(draw_phantom(5, 0.4, 300).image[:, :281])
+    path = tmp_path / "film.dcm"
+    data = image_files.packed(name, image)
+    path.write_bytes(data)
+    assert_same(reader(data), read_film(path).pixels, segmenter)
+    # A cut or changed code is never scored as if it were whole.
+    start = data.rindex(b"\xfe\xff\x00\xe0") + 8
+    for part in (0.3, 0.6, 0.95):
+        place = start + int(part * (len(data) - start))
+        assert "error" in reader(data[:place])
+        cut = bytearray(data)
+        cut[place:] = bytes(len(data) - place)
+        assert "cut short" in reader(bytes(cut))["error"]
+    other = image_files.packed(name, image[:200])
+    rows = other.replace(bytes([200, 0]), bytes([44, 1]), 1)
+    assert "error" in reader(rows)
+
+
 _CORRECT = """async (text) => {
   const bytes = Uint8Array.from(atob(text), (x) => x.charCodeAt(0));
   const base = location.href.replace(/[^/]*$/, '');
@@ -390,6 +414,18 @@ def refused():
         "short": (dicom(image, Rows=640), "too few pixels"),
         "jpeg 2000": (
             dicom(image, syntax=uid.JPEG2000Lossless, frames=[b"xx"]),
+            "cut short",
+        ),
+        "jpeg 2000 of junk": (
+            dicom(image, syntax=uid.JPEG2000Lossless, frames=[b"xx\xff\xd9"]),
+            "are damaged",
+        ),
+        "jpeg-ls of junk": (
+            dicom(image, syntax=uid.JPEGLSLossless, frames=[b"xx\xff\xd9"]),
+            "are damaged",
+        ),
+        "lossless jpeg": (
+            dicom(image, syntax=uid.JPEGLosslessSV1, frames=[b"xx"]),
             "Convert it",
         ),
         "dicom cut": (dicom(image)[:200], "cannot be read|no pixels|rows"),

@@ -24,12 +24,28 @@ def server():
         yield server
 
 
-@pytest.fixture
-def visit(chromium, server):
-    one = Visit(chromium, server.url, accept_downloads=True)
+@pytest.fixture(scope="module")
+def large_server():
+    with PageServer(site_of("xray"), port=0) as server:
+        yield server
+
+
+def _visit(browser, server):
+    one = Visit(browser, server.url, accept_downloads=True)
     yield one
     assert one.complaints == []
     one.context.close()
+
+
+@pytest.fixture
+def visit(chromium, server):
+    yield from _visit(chromium, server)
+
+
+@pytest.fixture
+def large_visit(chromium, large_server):
+    """Of the model that scores all these phantoms."""
+    yield from _visit(chromium, large_server)
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +92,9 @@ def test_many_films_leave_the_page_free(chromium, visit, films):
     assert max(tasks) < LONGEST_TASK
     changes = page.evaluate("changes")
     assert len(changes) == 40
-    # What a film changes does not grow with the list. The first opens the viewer.
-    assert max(changes[-10:]) <= max(changes[1:11]) + 2
-    assert max(changes[1:]) < 40
+    # What a film changes does not grow with the list; first and last open the viewer.
+    assert max(changes[-11:-1]) <= max(changes[1:11]) + 2
+    assert max(changes[1:-1]) < 40
 
 
 def test_time_left_is_told(visit, films):
@@ -111,9 +127,10 @@ def test_without_a_worker_the_page_looks_itself(chromium, server):
     context.close()
 
 
-def test_the_list_sorts_and_filters(visit):
+def test_the_list_sorts_and_filters(large_visit):
+    visit = large_visit
     page = visit.page
-    severe, mild = (as_png(draw_phantom(3, x, 256).image) for x in (0.6, 0.15))
+    severe, mild = (as_png(draw_phantom(3, x).image) for x in (0.6, 0.05))
     visit.give(("b.png", severe), ("a.png", mild), ("c.png", b"x"), ("d.png", severe))
     assert visit.names() == ["c.png", "b.png", "d.png", "a.png"]
 
@@ -190,9 +207,10 @@ def patient(seed, severity, date, **other):
     return image_files.dicom(image, **who | view | {"StudyDate": date} | other)
 
 
-def test_page_and_command_line_say_whose_film_it_is(visit, tmp_path):
+def test_page_and_command_line_say_whose_film_it_is(large_visit, tmp_path):
+    visit = large_visit
     films = {
-        "new.dcm": patient(3, 0.2, "20200301"),
+        "new.dcm": patient(3, 0.05, "20200301"),
         "old.dcm": patient(3, 0.6, "20200131"),
         "other.dcm": patient(4, 0.4, "20200301", PatientName="Roe^Ann"),
     }
@@ -214,7 +232,7 @@ def test_page_and_command_line_say_whose_film_it_is(visit, tmp_path):
         with page.expect_download() as download:
             page.click(f"#save-{kind}")
         saved[kind] = pathlib.Path(download.value.path()).read_text("utf-8")
-    triage(paths, tmp_path / "out", Segmenter("xray_nano"), identify=True)
+    triage(paths, tmp_path / "out", Segmenter("xray"), identify=True)
     theirs = json.loads(saved["json"])["images"]
     ours = json.loads((tmp_path / "out/report.json").read_text("utf-8"))["images"]
     for key in ("identity", "change_percent", "involved_percent"):

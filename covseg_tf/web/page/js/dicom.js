@@ -3,6 +3,7 @@
  * @module
  */
 
+import {decodeFrame, hasCodec} from './codec.js';
 import {turn} from './grey.js';
 import {readIdentity} from './identity.js';
 import {inflateDicom} from './inflate.js';
@@ -16,6 +17,7 @@ const UNCOMPRESSED = [
 ];
 const RLE = '1.2.840.10008.1.2.5';
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
+const MOST_PIXELS = 64e6;
 // Views from the side in ViewPosition, beside LAT, LT LAT, LATERAL, ...
 const LATERAL = ['LL', 'RL', 'LLD', 'RLD', 'L', 'R'];
 const CONVERT =
@@ -53,6 +55,9 @@ export async function readDicom(bytes, parser, readJpeg, identify = false) {
   const rows = dataset.uint16('x00280010');
   const columns = dataset.uint16('x00280011');
   if (!rows || !columns) throw new Error('The DICOM file has no rows or columns.');
+  if (rows * columns > MOST_PIXELS) {
+    throw new Error(`It has ${columns} x ${rows} pixels; the most is 64 million.`);
+  }
   const pixels = await readPixels(dataset, parser, rows * columns, readJpeg);
   const {data, notes} = toGrey(pixels, readDisplay(dataset));
   const mirrored = isMirrored(dataset);
@@ -98,6 +103,14 @@ async function readPixels(dataset, parser, size, readJpeg) {
   }
   if (syntax === RLE) {
     return decodeRle(frameOf(dataset, parser, element), size, bits, isSigned(dataset));
+  }
+  if (hasCodec(syntax)) {
+    return decodeFrame(syntax, frameOf(dataset, parser, element), {
+      rows: dataset.uint16('x00280010'),
+      columns: dataset.uint16('x00280011'),
+      bitsStored: dataset.uint16('x00280101'),
+      signed: isSigned(dataset),
+    });
   }
   if (!UNCOMPRESSED.includes(syntax)) {
     throw new Error(`Its compression (${syntax}) is not read here. ${CONVERT}`);
