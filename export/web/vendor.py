@@ -90,13 +90,14 @@ def main() -> None:
 def _codec_files(name, factory, codec):
     script = (codec / f"dist/{name}wasm_decode.js").read_text("utf-8")
     wasm = (codec / f"dist/{name}wasm_decode.wasm").read_bytes()
-    licence = codec / "LICENSE"
+    library = pathlib.Path(__file__).parent / f"licences/{name}.txt"  # npm has none
     files = {
+        f"codecs/LICENSE.{name}": library.read_bytes(),
         f"codecs/{name}.js": f"{_unmapped(script)}export default {factory};\n".encode(),
         f"codecs/{name}.wasm.gz": gzip.compress(wasm, 9, mtime=0),
     }
-    if licence.is_file():
-        files[f"codecs/LICENSE.{name}"] = licence.read_bytes()
+    if (codec / "LICENSE").is_file():  # one for both, by who built them
+        files["codecs/LICENSE.cornerstone"] = (codec / "LICENSE").read_bytes()
     return files
 
 
@@ -127,8 +128,8 @@ Written by `python export/web/vendor.py` from npm; do not edit by hand.
 {packages}
 
 LiteRT.js is Apache-2.0 (`litert/LICENSE`), dicom-parser MIT
-(`dicom-parser/LICENSE`), Cornerstone's codecs MIT (`codecs/LICENSE.charls`), with
-CharLS (BSD-3-Clause) and OpenJPEG (BSD-2-Clause) in them. Changed: the codecs' scripts
+(`dicom-parser/LICENSE`), Cornerstone's codecs MIT (`codecs/LICENSE.cornerstone`),
+with CharLS (BSD-3-Clause) and OpenJPEG (BSD-2-Clause) in them. Changed: the codecs' scripts
 export their factory, as modules do; in `litert/index.js` one import names
 `./wasm-utils.js` instead of the package, and no WebGPU device is asked for;
 source-map comments are gone; the WebAssembly file is packed with gzip. Of

@@ -227,6 +227,10 @@ def test_page_and_command_line_say_whose_film_it_is(large_visit, tmp_path):
     assert "Doé^Ann, patient 7, 2020-03-01, PA, accession A1" in page.inner_text(
         "#rows"
     )
+    # Together, oldest first, though the newer is less involved and so less urgent.
+    names = visit.names()
+    assert names.index("new.dcm") == names.index("old.dcm") + 1
+    assert "% of the lung since the film before" in page.inner_text("#rows")
     saved = {}
     for kind in ("report", "csv", "json"):
         with page.expect_download() as download:
@@ -238,7 +242,6 @@ def test_page_and_command_line_say_whose_film_it_is(large_visit, tmp_path):
     for key in ("identity", "change_percent", "involved_percent"):
         assert [row[key] for row in theirs] == [row[key] for row in ours], key
     names = [pathlib.Path(row["file"]).name for row in ours]
-    # Oldest first, though the newer is less involved and so less urgent.
     assert names.index("new.dcm") == names.index("old.dcm") + 1
     by_name = dict(zip(names, ours, strict=True))
     change = by_name["new.dcm"]["change_percent"]

@@ -58,11 +58,12 @@ export function readIdentity(dataset) {
  * on top, and a patient stands where the most involved film would.
  * @param {import('./worklist.js').Row[]} rows Rows in any order.
  * @returns {import('./worklist.js').Row[]} All of them. One that follows an older film of
- *   its patient is a copy with its `change`.
+ *   its patient has its `change` now.
  */
 export function byPatient(rows) {
   const groups = new Map();
   for (const row of [...rows].sort(urgency)) {
+    row.change = null;
     const key = patientOf(row) ?? row;
     groups.set(key, [...(groups.get(key) ?? []), row]);
   }
@@ -103,10 +104,10 @@ function withChanges(group) {
   const compare = (a, b) => (a < b ? -1 : Number(a > b));
   const dated = group.filter(date).sort((a, b) =>
     compare(date(a), date(b)) || compare(a.file, b.file));
-  const changed = dated.map((row, index) => {
+  dated.forEach((row, index) => {
     const before = dated[index - 1];
-    if (!before || date(before) === date(row)) return row;
-    return {...row, change: numbersOf(row).total - numbersOf(before).total};
+    if (!before || date(before) === date(row)) return;
+    row.change = numbersOf(row).total - numbersOf(before).total;
   });
-  return [...changed, ...group.filter((row) => !date(row))];
+  return [...dated, ...group.filter((row) => !date(row))];
 }

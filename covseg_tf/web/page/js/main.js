@@ -98,6 +98,7 @@ function finish(done) {
   say(`Done: ${rows.length} ${plural}` +
     (failed ? `, ${failed} could not be read.` : ', most involved first.') +
     (skipped ? ` ${skipped} other files of the folder were left out.` : ''));
+  if (rows.some((row) => row.identity)) table.group(byPatient(rows));
   if (done > 1 && table.first) choose(table.first);
 }
 

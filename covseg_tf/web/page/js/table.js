@@ -4,7 +4,7 @@
  */
 
 import {extentOf, sentencesOf} from './flags.js';
-import {whoIs} from './identity.js';
+import {changeOf, whoIs} from './identity.js';
 import {comparison, hasBlocks, PARTS, placeOf, WAYS} from './order.js';
 import {percent} from './template.js';
 import {isScored, numbersOf} from './worklist.js';
@@ -21,6 +21,7 @@ export class Table {
   #chosen = null;
   #column = 'urgency';
   #way = 1;
+  #ranks = null; // places of an order that no comparison gives
   #part = 'all';
   #words = '';
   #onChoose;
@@ -63,7 +64,8 @@ export class Table {
    * @param {import('./worklist.js').Row} row A new row.
    */
   add(row) {
-    const place = placeOf(this.#rows, row, comparison(this.#column, this.#way));
+    if (this.#ranks) this.#arrange(null); // among patients there is no place for it yet
+    const place = placeOf(this.#rows, row, this.#compare());
     const behind = this.#lines.get(this.#rows[place]);
     this.#rows.splice(place, 0, row);
     const line = tableRow(row, this.#onChoose);
@@ -78,8 +80,22 @@ export class Table {
     this.#head();
   }
 
+  /**
+   * Brings films of one patient together, where the list is sorted by urgency.
+   * @param {import('./worklist.js').Row[]} rows All rows, from `byPatient`.
+   */
+  group(rows) {
+    this.#arrange(new Map(rows.map((row, index) => [row, index])));
+    for (const row of rows) {
+      const who = this.#lines.get(row).querySelector('.who');
+      const change = changeOf(row);
+      if (who) setText(who, change ? `${whoIs(row)}; ${change}` : whoIs(row));
+    }
+  }
+
   /** Leaves no row. */
   clear() {
+    this.#ranks = null;
     [this.#rows, this.#chosen, this.#words, this.#part] = [[], null, '', 'all'];
     this.#lines.clear();
     this.#counts = start();
@@ -149,7 +165,21 @@ export class Table {
   #sortBy(column) {
     this.#way = column === this.#column ? -this.#way : WAYS[column];
     this.#column = column;
-    this.#rows.sort(comparison(column, this.#way));
+    this.#rows.sort(this.#compare());
+    this.#show();
+  }
+
+  #compare() {
+    if (this.#column !== 'urgency' || !this.#ranks) {
+      return comparison(this.#column, this.#way);
+    }
+    return (a, b) => this.#way * (this.#ranks.get(a) - this.#ranks.get(b));
+  }
+
+  #arrange(ranks) {
+    this.#ranks = ranks;
+    if (this.#column !== 'urgency') return;
+    this.#rows.sort(this.#compare());
     this.#show();
   }
 

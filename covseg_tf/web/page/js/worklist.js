@@ -15,6 +15,8 @@
  * @property {string[]} flags Reasons for missing numbers.
  * @property {string[]} notes What was done to it.
  * @property {?object} identity Whose film it is; see `identity.js`.
+ * @property {?number} change Percent of lung more than in the patient's film before; see
+ *   `byPatient` of `identity.js`.
  * @property {string} error Why it could not be read, or empty.
  * @property {string} finished When it was done, ISO 8601 in UTC.
  */
@@ -28,7 +30,8 @@
  */
 export function scoredRow(file, look, notes) {
   const all = [...notes, ...look.notes];
-  return {file, ...look, flags: look.found.flags, notes: all, error: '', finished: now()};
+  const {flags} = look.found;
+  return {file, ...look, flags, change: null, notes: all, error: '', finished: now()};
 }
 
 /**
@@ -38,7 +41,7 @@ export function scoredRow(file, look, notes) {
  * @returns {Row} The row.
  */
 export function failedRow(file, error) {
-  const nothing = {found: null, shown: null, pictures: null, identity: null};
+  const nothing = {found: null, shown: null, pictures: null, identity: null, change: null};
   const size = {rows: 0, columns: 0};
   return {file, ...nothing, ...size, flags: [], notes: [], error, finished: now()};
 }
