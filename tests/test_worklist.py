@@ -118,8 +118,12 @@ def test_schema_is_one_and_says_what_each_field_is():
     row = schema["$defs"]["row"]
     for fields in (schema, row):
         assert all(field["description"] for field in fields["properties"].values())
-        assert set(fields["required"]) == set(fields["properties"])
-    assert list(row["properties"]) == list(TriageRow("a").to_dict())
+    assert set(schema["required"]) == set(schema["properties"])
+    # Of rows that were asked whose film it is: the others stay as they were.
+    asked = {"identity", "change_percent"}
+    assert set(row["required"]) == set(row["properties"]) - asked
+    assert list(row["properties"]) == list(TriageRow("a", identity={}).to_dict())
+    assert row["required"] == list(TriageRow("a").to_dict())
 
 
 def test_schema_is_printed_without_other_arguments(capsys):

@@ -35,6 +35,9 @@ class Options(RuntimeOptions):
         "go on with a run: score only what is not done, new or changed", False
     )
     dicom: bool = option("write a DICOM SEG and an overlay for each source", False)
+    identify: bool = option(
+        "put patient, date, view and accession number of a DICOM into the report", False
+    )
     jobs: int = option("images at once", 1, metavar="N")
     report_images: int = option("the most that report.html shows", 200, metavar="N")
     quiet: bool = option("no progress, no worklist on the screen", False)
@@ -53,7 +56,7 @@ def run(options: Options) -> int:
 
     check_output(pathlib.Path(options.out), options.force, options.resume)
     segmenter = Segmenter(options.model, threads=options.threads)
-    names = ("force", "resume", "dicom", "jobs", "report_images")
+    names = ("force", "resume", "dicom", "identify", "jobs", "report_images")
     words = {name: getattr(options, name) for name in names}
     try:
         with _terminated_as_interrupted():

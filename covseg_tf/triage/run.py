@@ -21,6 +21,7 @@ from covseg_tf.triage.record.output import (
     without_own,
     write_atomic,
 )
+from covseg_tf.triage.record.patients import by_patient
 from covseg_tf.triage.record.row import TriageRow
 from covseg_tf.triage.record.worklist import RunFacts, urgency
 from covseg_tf.triage.report.html import MOST_CARDS, is_written_from, write_report
@@ -37,6 +38,7 @@ def triage(
     *,
     resume: bool = False,
     dicom: bool = False,
+    identify: bool = False,
     report_images: int = MOST_CARDS,
     jobs: int = 1,
     left_out: Counter[str] | None = None,
@@ -61,6 +63,8 @@ def triage(
             stay. Folders without an image are no error then.
         dicom: Write a DICOM Segmentation and a Secondary Capture for each source
             that is DICOM. Needs `highdicom`.
+        identify: Put patient, date, view and accession number of a DICOM into the
+            rows, and films of one patient together. Defaults to `False`.
         report_images: The most images that `report.html` shows; the rest are
             lines of its table. Defaults to 200.
         jobs: Images scored at once, each by a segmenter of its own. The results
@@ -90,12 +94,14 @@ def triage(
     with lock_output(out):
         prepare_output(out, force, resume)
         facts = _facts(segmenter)
-        journal = Journal(out, _header(facts, paths, dicom))
+        journal = Journal(out, _header(facts, paths, dicom, identify))
         finished = False
         try:
-            scorers = _scorers(segmenter, out, dicom, jobs)
+            scorers = _scorers(segmenter, out, dicom, identify, jobs)
             work = plan(sources, journal, out)
             rows = _all_rows(work, journal, scorers, on_row)
+            if identify:
+                rows = by_patient(rows)
             if rows and not _is_reported(out, journal):
                 facts = dataclasses.replace(
                     facts,
@@ -157,17 +163,18 @@ def _facts(segmenter):
     )
 
 
-def _header(facts, paths, dicom):
+def _header(facts, paths, dicom, identify):
     header = dataclasses.asdict(facts)
     del header["finished"], header["left_out"]
-    return header | {"paths": [str(path) for path in paths], "dicom": dicom}
+    header |= {"paths": [str(path) for path in paths], "dicom": dicom}
+    return header | ({"identify": True} if identify else {})
 
 
-def _scorers(segmenter, out, dicom, jobs):
+def _scorers(segmenter, out, dicom, identify, jobs):
     segmenters = [segmenter]
     for _ in range(jobs - 1):
         segmenters.append(Segmenter(segmenter.bundle, guard=segmenter.guard))
-    return [Scorer(each, out, dicom) for each in segmenters]
+    return [Scorer(each, out, dicom, identify) for each in segmenters]
 
 
 def _is_reported(out, journal):

@@ -10,6 +10,7 @@ import numpy as np
 
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.edge.segmenter import Segmenter
+from covseg_tf.imaging.dicom.identity import read_identity
 from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.imaging.sources.find_sources import Source
 from covseg_tf.triage.record.names import DICOM, LAYERS, output_names, slices_name
@@ -42,11 +43,13 @@ class Scorer:
         segmenter: What scores.
         out: The output folder.
         dicom: Whether DICOM sources get DICOM outputs.
+        identify: Whether rows say whose film a DICOM source is.
     """
 
     segmenter: Segmenter
     out: pathlib.Path
     dicom: bool = False
+    identify: bool = False
 
     def __call__(self, source: Source, stem: str) -> Scored:
         """Reads and scores a source.
@@ -68,6 +71,9 @@ class Scorer:
         return Scored(dataclasses.replace(row, finished=utc_now()), scored.lasts)
 
     def _write(self, row, stem, image, found):
+        if self.identify and image.dicom is not None:
+            header = image.dicom[0] if isinstance(image, Volume) else image.dicom
+            row = dataclasses.replace(row, identity=read_identity(header))
         if found is None:
             return self._draw(row, stem, _shown(image))
         if isinstance(image, Volume):

@@ -1,4 +1,4 @@
-"""Fetches the page's two libraries from npm again, at the versions named here.
+"""Fetches the page's libraries from npm again, at the versions named here.
 
     python export/web/vendor.py
 
@@ -18,6 +18,8 @@ PACKAGES = {
     "@litertjs/core": "2.5.3",
     "@litertjs/wasm-utils": "2.5.3",
     "dicom-parser": "1.8.21",
+    "@cornerstonejs/codec-openjpeg": "1.3.6",
+    "@cornerstonejs/codec-charls": "1.2.7",
 }
 _VENDOR = pathlib.Path(__file__).resolve().parents[2] / "covseg_tf/web/page/vendor"
 _RUNTIME = "litert_wasm_compat_internal"
@@ -27,6 +29,8 @@ _CHANGES = {
     'from "@litertjs/wasm-utils"': 'from "./wasm-utils.js"',
     "await Environment.create()": "await Environment.create({ webGpuDevice: null })",
 }
+# Decoders alone, as modules: a worker loads them when a file needs them.
+_CODECS = {"openjpeg": "OpenJPEGWASM", "charls": "CharLSWASM"}
 _APACHE = pathlib.Path(__file__).resolve().parents[2] / "LICENSE"
 
 
@@ -55,7 +59,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     files = {}
     with tempfile.TemporaryDirectory() as folder:
-        core, utils, dicom = (
+        core, utils, dicom, *codecs = (
             fetch(name, version, pathlib.Path(folder))
             for name, version in PACKAGES.items()
         )
@@ -74,11 +78,27 @@ def main() -> None:
             (dicom / "dist/dicomParser.min.js").read_text("utf-8")
         ).encode()
         files["dicom-parser/LICENSE"] = (dicom / "LICENSE").read_bytes()
+        for (name, factory), codec in zip(_CODECS.items(), codecs, strict=True):
+            files |= _codec_files(name, factory, codec)
     for name, data in files.items():
         path = _VENDOR / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     (_VENDOR / "VENDORED.md").write_text(_note(files), "utf-8")
+
+
+def _codec_files(name, factory, codec):
+    script = (codec / f"dist/{name}wasm_decode.js").read_text("utf-8")
+    wasm = (codec / f"dist/{name}wasm_decode.wasm").read_bytes()
+    library = pathlib.Path(__file__).parent / f"licences/{name}.txt"  # npm has none
+    files = {
+        f"codecs/LICENSE.{name}": library.read_bytes(),
+        f"codecs/{name}.js": f"{_unmapped(script)}export default {factory};\n".encode(),
+        f"codecs/{name}.wasm.gz": gzip.compress(wasm, 9, mtime=0),
+    }
+    if (codec / "LICENSE").is_file():  # one for both, by who built them
+        files["codecs/LICENSE.cornerstone"] = (codec / "LICENSE").read_bytes()
+    return files
 
 
 def _localize(script):
@@ -108,7 +128,9 @@ Written by `python export/web/vendor.py` from npm; do not edit by hand.
 {packages}
 
 LiteRT.js is Apache-2.0 (`litert/LICENSE`), dicom-parser MIT
-(`dicom-parser/LICENSE`). Changed: in `litert/index.js` one import names
+(`dicom-parser/LICENSE`), Cornerstone's codecs MIT (`codecs/LICENSE.cornerstone`),
+with CharLS (BSD-3-Clause) and OpenJPEG (BSD-2-Clause) in them. Changed: the codecs' scripts
+export their factory, as modules do; in `litert/index.js` one import names
 `./wasm-utils.js` instead of the package, and no WebGPU device is asked for;
 source-map comments are gone; the WebAssembly file is packed with gzip. Of
 LiteRT.js's four builds this is the one without threads and relaxed SIMD: it needs

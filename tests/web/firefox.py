@@ -40,11 +40,16 @@ class Firefox:
             env=os.environ | {"HOME": str(profile)},
         )
         self._loop, self._numbers = asyncio.new_event_loop(), itertools.count(1)
-        address = f"{self._address()}/session"
-        self._socket = self._wait(websocket.websocket_connect, address)
-        self._send("session.new", capabilities={})
-        tree = self._send("browsingContext.getTree")
-        self._page = tree["contexts"][0]["context"]
+        self._socket = None
+        try:
+            address = f"{self._address()}/session"
+            self._socket = self._wait(websocket.websocket_connect, address)
+            self._send("session.new", capabilities={})
+            tree = self._send("browsingContext.getTree")
+            self._page = tree["contexts"][0]["context"]
+        except BaseException:
+            self.close()  # nobody else can: there is no browser to hand out
+            raise
 
     def go(self, url):
         self._send(
@@ -65,9 +70,14 @@ class Firefox:
         return json.loads(answer["result"]["value"])
 
     def close(self):
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
         self._process.terminate()
-        self._process.wait()
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._reader.join(PATIENCE)  # it ends with the pipe
         self._process.stderr.close()
         self._loop.close()
@@ -78,12 +88,16 @@ class Firefox:
         def read():
             for line in self._process.stderr:
                 lines.put(line)
+            lines.put(None)  # it is gone
 
         # Read on to the end: a full pipe would stop the browser.
         self._reader = threading.Thread(target=read, daemon=True)
         self._reader.start()
         while True:
-            found = _LISTENS.search(lines.get(timeout=PATIENCE))
+            line = lines.get(timeout=PATIENCE)
+            if line is None:
+                raise RuntimeError("Firefox ended before it listened.")
+            found = _LISTENS.search(line)
             if found:
                 return found[1]
 

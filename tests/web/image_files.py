@@ -18,6 +18,8 @@ _PASSES = (
 _KINDS = {"grey": (0, 1), "colour": (2, 3), "palette": (3, 1), "grey_alpha": (4, 2)}
 _KINDS["colour_alpha"] = (6, 4)
 
+_DEFLATED = pydicom.uid.DeflatedExplicitVRLittleEndian
+
 
 def png(kind, depth, size=(37, 53), interlaced=False, orientation=None) -> bytes:
     """A PNG file of noise, written from the standard and not by a library."""
@@ -130,6 +132,32 @@ def table(first: int, bits: int, values) -> Dataset:
     return item
 
 
+PACKED = {
+    "JPEG 2000": ("JPEG2000Lossless", np.uint16),
+    "JPEG 2000, 8 bit": ("JPEG2000Lossless", np.uint8),
+    "JPEG 2000, signed": ("JPEG2000Lossless", np.int16),
+    "JPEG-LS": ("JPEGLSLossless", np.uint16),
+    "JPEG-LS, 8 bit": ("JPEGLSLossless", np.uint8),
+    "JPEG-LS, signed": ("JPEGLSLossless", np.int16),
+}
+
+
+def packed(name: str, image: np.ndarray, **elements) -> bytes:
+    """A radiograph of `PACKED`, its pixels packed by pydicom's plug-ins."""
+    syntax, kind = PACKED[name]
+    deep = image.astype(np.int32) * 16 + 7 - (2048 if kind is np.int16 else 0)
+    if kind is np.uint8:
+        data = dicom(image, **elements)
+    else:
+        window = {"WindowCenter": 1800 - 2048 * (kind is np.int16), "WindowWidth": 3000}
+        data = dicom(deep.astype(kind), 12, **window | elements)
+    dataset = pydicom.dcmread(io.BytesIO(data))
+    dataset.compress(getattr(pydicom.uid, syntax), generate_instance_uid=False)
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
 def dicom_files(image: np.ndarray) -> dict[str, bytes]:
     """Radiographs that say in different ways how they are looked at."""
     deep = image.astype(np.uint16) * 16 + 7
@@ -139,6 +167,8 @@ def dicom_files(image: np.ndarray) -> dict[str, bytes]:
     window = {"WindowCenter": 2048, "WindowWidth": 3000}
     return {
         "8 bit": dicom(image),
+        "deflated": dicom(image, syntax=_DEFLATED),
+        "deflated, 12 bit": dicom(deep, 12, syntax=_DEFLATED, **window),
         "8 bit rescaled by 1": dicom(image, **plain),
         "8 bit window": dicom(image, WindowCenter=100.5, WindowWidth=133),
         "inverted": dicom(255 - image, kind="MONOCHROME1"),

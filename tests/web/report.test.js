@@ -8,10 +8,13 @@ import {member, percent, shown} from '../../covseg_tf/web/page/js/template.js';
 import {byUrgency, failedRow, scoredRow} from '../../covseg_tf/web/page/js/worklist.js';
 
 const row = (file, total, flags = []) => scoredRow(
-  file, {rows: 4, columns: 5}, {
-    flags, involvement: {total, right: null, left: 2}, zones: null,
-    extent: {total: null, right: null, left: 1},
-  }, {}, []);
+  file, {
+    rows: 4, columns: 5, shown: {}, notes: [],
+    found: {
+      flags, involvement: {total, right: null, left: 2}, zones: null,
+      extent: {total: null, right: null, left: 1},
+    },
+  }, []);
 
 test('what needs a reader comes first, then the most involved', () => {
   const rows = [failedRow('a', 'broken'), row('b', null, ['no_lungs_found']),

@@ -1,6 +1,7 @@
 """The page in a real Firefox: the same answers, and no broken file scored."""
 
 import base64
+import subprocess
 
 import cv2
 import image_files
@@ -29,6 +30,21 @@ def firefox(tmp_path_factory):
 @pytest.fixture
 def reader(firefox):
     return lambda data: firefox.call(READ, base64.b64encode(data).decode())
+
+
+def test_a_browser_that_dies_at_its_start_is_cleared_away(tmp_path, monkeypatch):
+    script = tmp_path / "firefox"
+    script.write_text("#!/bin/sh\necho no display >&2\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("COVSEG_FIREFOX", str(script))
+    made, start = [], subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *a, **k: made.append(start(*a, **k)) or made[0]
+    )
+    with pytest.raises(RuntimeError, match="ended before it listened"):
+        Firefox(tmp_path)
+    assert made[0].poll() is not None
+    assert made[0].stderr.closed
 
 
 def as_jpeg(image, **options):

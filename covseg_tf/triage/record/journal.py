@@ -24,6 +24,7 @@ _SAME = {
     "covseg_version": "another version of covseg",
     "paths": "other paths",
     "dicom": "another --dicom setting",
+    "identify": "another --identify setting",
 }
 
 

@@ -13,6 +13,7 @@ _ROUNDED = (
     "involved_percent_left",
     "lung_ml",
     "infection_ml",
+    "change_percent",
 )
 
 
@@ -53,6 +54,10 @@ class TriageRow:
         dicom_seg: DICOM Segmentation.
         dicom_overlay: DICOM Secondary Capture of the overlay.
         finished: When it was done, ISO 8601 in UTC.
+        identity: Whose film it is, as `covseg_tf.imaging.dicom.identity` reads it, if
+            that was asked for and is known.
+        change_percent: `involved_percent` less that of the patient's film before, in
+            percent of lung; only with an `identity`.
     """
 
     file: str
@@ -81,6 +86,8 @@ class TriageRow:
     dicom_seg: str = ""
     dicom_overlay: str = ""
     finished: str = ""
+    identity: dict[str, str] | None = None
+    change_percent: float | None = None
 
     @property
     def is_scored(self) -> bool:
@@ -94,8 +101,11 @@ class TriageRow:
             decimals: Of percentages and millilitres, `None` for all. Defaults to 2.
         """
         row = {field.name: getattr(self, field.name) for field in _FIELDS}
+        if self.identity is None:
+            del row["identity"], row["change_percent"]  # only where asked for
         for name in _ROUNDED:
-            row[name] = _rounded(row[name], decimals)
+            if name in row:
+                row[name] = _rounded(row[name], decimals)
         for name in _TUPLES:
             row[name] = list(row[name])
         if self.zone_percents is not None:
@@ -125,6 +135,8 @@ class TriageRow:
         numbers += (row.zone_percents or {}).values()
         if not all(map(math.isfinite, numbers)):
             raise TypeError("a number that is none")
+        if not all(isinstance(x, str) for x in (row.identity or {}).values()):
+            raise TypeError("an identity that is none")
         return row
 
 

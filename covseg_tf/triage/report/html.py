@@ -24,11 +24,13 @@ from covseg_tf.triage.record.output import whole_file
 from covseg_tf.triage.report.trust import trust_line
 from covseg_tf.triage.report.words import (
     UNSURE_SIDES,
+    change_of,
     headings,
     note_of,
     percent,
     remarks_of,
     rounded,
+    who_is,
 )
 
 if TYPE_CHECKING:
@@ -213,6 +215,8 @@ def _view(number, row, heading):
         "kinds": _kinds(row),
         "is_scored": row.is_scored,
         "note": _clipped(note_of(row)),
+        "who": _clipped(who_is(row)),
+        "change": change_of(row),
         "remarks": [_clipped(text) for text in remarks_of(row)],
         "has_sides": not UNSURE_SIDES & set(row.flags),
         "shown": shown,

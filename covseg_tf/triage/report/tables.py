@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from covseg_tf.imaging.dicom.identity import IDENTITY
 from covseg_tf.triage.record import RunFacts, TriageRow
 
 FORMAT, FORMAT_VERSION = "covseg_triage", 3
@@ -36,7 +37,8 @@ def to_csv(rows: Sequence[TriageRow], facts: RunFacts) -> str:
 
     The columns are those of a JSON row, with one column per zone, and those of
     `facts` that say which model gave the numbers. Text that a spreadsheet would
-    run as a formula is preceded by an apostrophe.
+    run as a formula is preceded by an apostrophe. Where a row says whose film it is,
+    all have those columns too.
 
     Args:
         rows: In the order of the worklist.
@@ -44,17 +46,19 @@ def to_csv(rows: Sequence[TriageRow], facts: RunFacts) -> str:
     """
     names = [name for name in TriageRow("").to_dict() if name != "zone_percents"]
     zones = {f"percent_{zone}": zone for zone in _ZONES}
+    who = [*IDENTITY, "change_percent"] if any(row.identity for row in rows) else []
     about = {
         key: getattr(facts, key)
         for key in ("model", "model_sha256", "threshold", "covseg_version")
     }
     stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, [*names, *zones, *about])
+    writer = csv.DictWriter(stream, [*names, *zones, *who, *about])
     writer.writeheader()
     for row in rows:
         fields = row.to_dict()
         percents = fields.pop("zone_percents") or {}
         fields |= {column: percents.get(zone) for column, zone in zones.items()}
+        fields |= fields.pop("identity", None) or {}
         fields["flags"] = " ".join(row.flags)
         fields["notes"] = "; ".join(row.notes)
         writer.writerow({k: _cell(v) for k, v in (fields | about).items()})

@@ -57,6 +57,38 @@ def remarks_of(row: TriageRow) -> list[str]:
     return [NOTE_TEXTS[note] for note in row.notes if note in NOTE_TEXTS]
 
 
+def who_is(row: TriageRow) -> str:
+    """Returns whose film a row is of, in words, or an empty string.
+
+    Args:
+        row: A row of the worklist.
+    """
+    who = row.identity or {}
+    named = {"patient_id": "patient ", "accession_number": "accession "}
+    order = ("patient_name", "patient_id", "study_date", "view_position")
+    return ", ".join(
+        f"{named.get(key, '')}{who[key]}"
+        for key in (*order, "accession_number")
+        if who.get(key)
+    )
+
+
+def change_of(row: TriageRow) -> str:
+    """Returns how much more of the lung is involved than in the patient's film before.
+
+    Args:
+        row: A row of the worklist.
+
+    Returns:
+        Such as `"+12 % of the lung since the film before"`, or an empty string.
+    """
+    if row.change_percent is None:
+        return ""
+    change = rounded(abs(row.change_percent))
+    sign = "±" if change == 0 else "+" if row.change_percent > 0 else "−"  # noqa: RUF001
+    return f"{sign}{change} % of the lung since the film before"
+
+
 def headings(rows: Sequence[TriageRow]) -> list[str]:
     """Returns what stands above each row: a heading where a block begins, or "".
 

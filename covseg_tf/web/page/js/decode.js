@@ -15,15 +15,18 @@ const MOST_PIXELS = 64e6;
 /**
  * Reads an image file of any kind that the page knows.
  * @param {Blob} file PNG, JPEG, WebP, BMP or DICOM.
+ * @param {{identify: boolean}} options Whether to read whose film a DICOM is.
  * @returns {Promise<import('./grey.js').Grey &
- *   {notes?: string[]}>} Its pixels, and what was done to them.
+ *   {notes?: string[], identity?: object}>} Its pixels, and what was done to them.
  * @throws {Error} If it cannot be read, in words for the reader.
  */
-export async function readFile(file) {
+export async function readFile(file, {identify = false} = {}) {
   if (file.size === 0) throw new Error('The file is empty.');
   if (file.size > LARGEST_FILE) throw new Error('The file is larger than 256 MiB.');
   const bytes = new Uint8Array(await file.arrayBuffer());
-  if (isDicom(bytes)) return readDicom(bytes, globalThis.dicomParser, readJpeg);
+  if (isDicom(bytes)) {
+    return readDicom(bytes, globalThis.dicomParser, readJpeg, identify);
+  }
   const picture = await readPicture(bytes, file);
   const wide = widen(picture);
   if (wide === picture) return picture;

@@ -3,14 +3,21 @@
  * @module
  */
 
+import {decodeFrame, hasCodec} from './codec.js';
 import {turn} from './grey.js';
+import {readIdentity} from './identity.js';
+import {inflateDicom} from './inflate.js';
 import {decodeRle} from './rle.js';
 import {toGrey} from './window.js';
 
 const RADIOGRAPHY = ['CR', 'DX', 'DR', 'RG', 'OT', ''];
-const UNCOMPRESSED = ['1.2.840.10008.1.2', '1.2.840.10008.1.2.1'];
+// The last is deflated, and unpacked before it is parsed.
+const UNCOMPRESSED = [
+  '1.2.840.10008.1.2', '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99',
+];
 const RLE = '1.2.840.10008.1.2.5';
 const JPEG_BASELINE = '1.2.840.10008.1.2.4.50';
+const MOST_PIXELS = 64e6;
 // Views from the side in ViewPosition, beside LAT, LT LAT, LATERAL, ...
 const LATERAL = ['LL', 'RL', 'LLD', 'RLD', 'L', 'R'];
 const CONVERT =
@@ -31,15 +38,16 @@ export function isDicom(bytes) {
  * @param {object} parser The `dicomParser` library.
  * @param {(jpeg: Uint8Array) => Promise<import('./grey.js').Grey>} readJpeg
  *   Decodes a JPEG picture, for files that hold one.
+ * @param {boolean} identify Whether to read whose film it is.
  * @returns {Promise<import('./grey.js').Grey &
- *   {notes: string[]}>} Its pixels, and what was done to them, `mirrored` if they were
- *   mirrored back to how films are hung.
+ *   {notes: string[], identity: ?object}>} Its pixels, and what was done to them,
+ *   `mirrored` if they were mirrored back to how films are hung; and whose film it is.
  * @throws {Error} If it is no readable radiograph, in words for the reader.
  */
-export async function readDicom(bytes, parser, readJpeg) {
+export async function readDicom(bytes, parser, readJpeg, identify = false) {
   let dataset;
   try {
-    dataset = parser.parseDicom(bytes);
+    dataset = parser.parseDicom(await inflateDicom(bytes, parser));
   } catch (error) {
     throw new Error(`The DICOM file cannot be read (${reasonOf(error)}). ${CONVERT}`);
   }
@@ -47,11 +55,15 @@ export async function readDicom(bytes, parser, readJpeg) {
   const rows = dataset.uint16('x00280010');
   const columns = dataset.uint16('x00280011');
   if (!rows || !columns) throw new Error('The DICOM file has no rows or columns.');
+  if (rows * columns > MOST_PIXELS) {
+    throw new Error(`It has ${columns} x ${rows} pixels; the most is 64 million.`);
+  }
   const pixels = await readPixels(dataset, parser, rows * columns, readJpeg);
   const {data, notes} = toGrey(pixels, readDisplay(dataset));
   const mirrored = isMirrored(dataset);
   if (mirrored) notes.push('mirrored');
-  return {...turn({rows, columns, data}, mirrored ? 2 : 1), notes};
+  const identity = identify ? readIdentity(dataset) : null;
+  return {...turn({rows, columns, data}, mirrored ? 2 : 1), notes, identity};
 }
 
 /** Whether rows run to the patient's right and columns to the feet. */
@@ -91,6 +103,14 @@ async function readPixels(dataset, parser, size, readJpeg) {
   }
   if (syntax === RLE) {
     return decodeRle(frameOf(dataset, parser, element), size, bits, isSigned(dataset));
+  }
+  if (hasCodec(syntax)) {
+    return decodeFrame(syntax, frameOf(dataset, parser, element), {
+      rows: dataset.uint16('x00280010'),
+      columns: dataset.uint16('x00280011'),
+      bitsStored: dataset.uint16('x00280101'),
+      signed: isSigned(dataset),
+    });
   }
   if (!UNCOMPRESSED.includes(syntax)) {
     throw new Error(`Its compression (${syntax}) is not read here. ${CONVERT}`);

@@ -3,7 +3,7 @@
  *
  * Wheel or + and - zoom, a drag pans, a drag with the right button (two fingers) sets
  * window and level, I inverts, O shows and hides the overlay, arrows and PageUp or
- * PageDown walk the list, 0 takes it all back.
+ * PageDown walk the list, / searches it, 0 takes the view back.
  * @module
  */
 
@@ -55,6 +55,11 @@ export class Gestures {
     if (event.key in STEPS && !isRange) {
       event.preventDefault();
       onStep(STEPS[event.key]);
+      return;
+    }
+    if (event.key === '/') {
+      event.preventDefault();
+      $('words').focus();
       return;
     }
     const does = {

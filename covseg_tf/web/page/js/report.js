@@ -4,7 +4,7 @@
  */
 
 import {headings, noteOf, remarksOf, sidesAreSure} from './flags.js';
-import {drawLayers, shrinkToShow} from './overlay.js';
+import {changeOf, IDENTITY, whoIs} from './identity.js';
 import {isScored, numbersOf} from './worklist.js';
 
 const COLUMNS = [
@@ -12,21 +12,25 @@ const COLUMNS = [
   'extent', 'extent_right', 'extent_left', 'zones', 'rows', 'columns', 'flags',
   'notes', 'error', 'finished',
 ];
-// Of the pictures in the saved report, as in that of `covseg triage`.
-const LONGEST = 512;
+
+const LONGEST_TASK = 25; // milliseconds
 
 /**
  * The report as one HTML page without scripts, by the template of `covseg triage`.
  * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
- * @param {import('./segmenter.js').Segmenter} segmenter What scored them.
+ * @param {object} segmenter What `Desk.facts` says of it.
  * @param {string} card The model's card.
  * @returns {Promise<Blob>} HTML; whatever comes from a file is escaped.
  */
 export async function htmlReport(rows, segmenter, card) {
   const {render} = await import('./report_template.js');
   const pieces = [];
+  let last = performance.now();
   for await (const piece of render(contextOf(rows, segmenter, card))) {
     pieces.push(piece);
+    if (performance.now() - last < LONGEST_TASK) continue;
+    await new Promise((resolve) => setTimeout(resolve)); // the page answers meanwhile
+    last = performance.now();
   }
   return new Blob(pieces, {type: 'text/html'});
 }
@@ -64,7 +68,7 @@ export function contextOf(rows, {bundle, version, trust}, card) {
     lines_left_out: 0,
     journal: '',
     rows: views,
-    cards: withPictures(views, rows),
+    cards: views.map((view, index) => ({...view, ...rows[index].pictures})),
   };
 }
 
@@ -74,11 +78,13 @@ export function contextOf(rows, {bundle, version, trust}, card) {
  * @returns {string} CSV with a line of names.
  */
 export function csvReport(rows) {
+  const who = rows.some((row) => row.identity) ? [...IDENTITY, 'change_percent'] : [];
+  const columns = [...COLUMNS, ...who];
   const lines = rows.map((row) => {
-    const entry = entryOf(row);
-    return COLUMNS.map((name) => cell(entry[name]));
+    const entry = {...row.identity, ...entryOf(row)};
+    return columns.map((name) => cell(entry[name]));
   });
-  return [COLUMNS, ...lines].map((line) => `${line.join(',')}\r\n`).join('');
+  return [columns, ...lines].map((line) => `${line.join(',')}\r\n`).join('');
 }
 
 /**
@@ -86,9 +92,11 @@ export function csvReport(rows) {
  * @param {import('./worklist.js').Row[]} rows Rows in the worklist's order.
  * @param {object} bundle The model's `bundle.json`.
  * @param {string} version Of covseg.
+ * @param {Object<string, number>} leftOut How many files of folders have no row, by
+ *   reason.
  * @returns {string} JSON, as `covseg_tf/triage/record/worklist.schema.json` describes it.
  */
-export function jsonReport(rows, bundle, version) {
+export function jsonReport(rows, bundle, version, leftOut = {}) {
   const times = rows.map((row) => row.finished).sort();
   const document = {
     format: 'covseg_triage',
@@ -100,7 +108,7 @@ export function jsonReport(rows, bundle, version) {
     covseg_version: version,
     started: times[0],
     finished: times.at(-1),
-    left_out: {}, // every file that is given gets a row
+    left_out: leftOut,
     research_use_only: true,
     images: rows.map(entryOf),
   };
@@ -146,6 +154,9 @@ function entryOf(row) {
     error: row.error,
     lung_mask: '', infection_mask: '', overlay: '', dicom_seg: '', dicom_overlay: '',
     finished: row.finished,
+    ...(row.identity && {
+      identity: row.identity, change_percent: rounded(row.change ?? null),
+    }),
   };
 }
 
@@ -169,6 +180,8 @@ function viewOf(row, number, heading) {
     link: `#image-${number}`,
     kinds: kindsOf(row),
     note: noteOf(row),
+    who: whoIs(row),
+    change: changeOf(row),
     remarks: remarksOf(row),
     has_sides: sidesAreSure(row),
     shown: file,
@@ -179,32 +192,4 @@ function viewOf(row, number, heading) {
 function kindsOf(row) {
   if (row.error) return 'unread';
   return [noteOf(row) && 'flagged', isScored(row) && 'scored'].filter(Boolean).join(' ');
-}
-
-// One after the other: a few hundred films at once would fill the memory.
-async function* withPictures(views, rows) {
-  for (const [index, view] of views.entries()) {
-    const {shown, found} = rows[index];
-    if (!shown) {
-      yield view;
-      continue;
-    }
-    const layers = drawLayers(shrinkToShow(shown, LONGEST), found);
-    const {width, height} = layers.film;
-    const film = await dataUrl(layers.film, 'image/jpeg');
-    const paint = isScored(rows[index]) ? await dataUrl(layers.paint, 'image/png') : '';
-    yield {...view, film, paint, width, height};
-  }
-}
-
-async function dataUrl(picture, type) {
-  const canvas = new OffscreenCanvas(picture.width, picture.height);
-  canvas.getContext('2d').putImageData(picture, 0, 0);
-  const blob = await canvas.convertToBlob({type, quality: 0.82});
-  const bytes = new Uint8Array(await blob.arrayBuffer());
-  let text = '';
-  for (let i = 0; i < bytes.length; i += 8192) {
-    text += String.fromCharCode(...bytes.subarray(i, i + 8192));
-  }
-  return `data:${type};base64,${btoa(text)}`;
 }

@@ -11,7 +11,8 @@ import {readLevels} from './prediction.js';
 import {resize} from './resize.js';
 
 // The build without relaxed SIMD: its arithmetic is the same on every machine.
-const RUNTIME = 'vendor/litert/litert_wasm_compat_internal.js';
+const RUNTIME = new URL(
+  '../vendor/litert/litert_wasm_compat_internal.js', import.meta.url);
 
 /** Finds lung and infection in grey pixels. */
 export class Segmenter {
@@ -48,7 +49,7 @@ export class Segmenter {
 
   /**
    * Fetches, verifies and compiles the page's model.
-   * @param {string} folder Where `bundle.json` and `model.tflite` lie.
+   * @param {string} folder Address where `bundle.json` and `model.tflite` lie.
    * @returns {Promise<Segmenter>} Ready to predict.
    * @throws {Error} If a file is missing or damaged, in words for the reader.
    */
@@ -69,8 +70,12 @@ export class Segmenter {
     const page = await getJson(`${folder}page.json`);
     const guard = new Guard(weights, facts);
     // Its log goes to the error stream, notices included.
-    globalThis.Module = {printErr: (text) => console.debug(text)};
-    await loadLiteRt(new URL(RUNTIME, document.baseURI).href);
+    globalThis.Module = {
+      printErr: (text) => console.debug(text),
+      // A worker would look beside its own script.
+      locateFile: (name) => new URL(name, RUNTIME).href,
+    };
+    await loadLiteRt(RUNTIME.href);
     const options = {accelerator: 'wasm', cpuOptions: {numThreads: 1}};
     const model = await loadAndCompile(bytes, options);
     return new Segmenter(bundle, model, guard, page);

@@ -30,18 +30,13 @@ export class Viewer {
   /**
    * Shows a row.
    * @param {import('./worklist.js').Row} row What to show.
-   * @param {number} place Its place in the worklist, from 0.
-   * @param {number} count Rows in the worklist.
    */
-  show(row, place, count) {
+  show(row) {
     if (row !== this.#row) this.#gestures.reset();
     this.#row = row;
-    $('viewer-title').textContent = `${place + 1}. ${row.file}`;
     $('picture').hidden = !row.shown;
     $('failure').hidden = !row.error;
     $('failure').textContent = row.error;
-    $('previous').disabled = place === 0;
-    $('next').disabled = place === count - 1;
     for (const id of ['show-overlay', 'opacity', 'full-screen']) {
       $(id).disabled = !row.shown;
     }
@@ -58,6 +53,18 @@ export class Viewer {
       item.textContent = text;
       return item;
     }));
+  }
+
+  /**
+   * Says where in the worklist the row is.
+   * @param {number} number Its number, from 1; 0 if the list does not show it.
+   * @param {boolean} before Whether there is one before it.
+   * @param {boolean} behind Whether there is one behind it.
+   */
+  place(number, before, behind) {
+    const title = number ? `${number}. ${this.#row.file}` : this.#row.file;
+    if ($('viewer-title').textContent !== title) $('viewer-title').textContent = title;
+    [$('previous').disabled, $('next').disabled] = [!before, !behind];
   }
 
   /** Leaves nothing of the last film, in words or in pixels. */
