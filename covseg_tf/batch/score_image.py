@@ -99,7 +99,7 @@ def score_bytes(name: str, data: bytes, segmenter: Segmenter) -> TriageRow:
         found = score_volume(image, segmenter)
         percent = found.involved_percent
         return dataclasses.replace(row, involved_percent=percent, flags=found.flags)
-    return with_numbers(row, segmenter.predict(image.pixels))
+    return with_numbers(row, segmenter.predict(image.pixels, image.unreadable))
 
 
 def _reason(error):

@@ -88,7 +88,9 @@ class Scorer:
             return None
         if isinstance(image, Volume):
             return score_volume(image, self.segmenter)
-        return None if is_lateral(image) else self.segmenter.predict(image.pixels)
+        if is_lateral(image):
+            return None
+        return self.segmenter.predict(image.pixels, image.unreadable)
 
     def _row(self, name, stem, image, found):
         row = describe(name, image, self.segmenter.bundle.modality)

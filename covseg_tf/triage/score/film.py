@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from covseg_tf.edge.prediction import Prediction
 from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.triage.record.row import TriageRow
@@ -11,6 +13,8 @@ _FITTING = {
     "xray": {"", "CR", "DX", "RG", "RF", "OT", "SC"},
     "ct": {"", "CT", "OT", "SC"},
 }
+# Notes of `correct_film` of what a camera took.
+_PHOTOGRAPHED = {"photograph", "no_outline"}
 _LATERAL_VIEWS = {"LL", "RL", "LLD", "RLD", "L", "R"}
 
 
@@ -51,7 +55,7 @@ def describe(name: str, image: Film | Volume, modality: str) -> TriageRow:
         row = TriageRow(name, "volume", slices=count, notes=tuple(image.notes))
     else:
         shape = list(image.shape)
-        row = TriageRow(name, notes=tuple(image.notes))
+        row = TriageRow(name, notes=(*image.notes, *_outline(image)))
     row = dataclasses.replace(row, rows=int(shape[0]), columns=int(shape[1]))
     if not fits(image, modality):
         needs = f"needs_{_wanted(image, modality)}_model"
@@ -61,6 +65,15 @@ def describe(name: str, image: Film | Volume, modality: str) -> TriageRow:
     if isinstance(image, Film) and modality == "xray" and is_lateral(image):
         return dataclasses.replace(row, flags=("lateral_view",))
     return row
+
+
+def _outline(film):
+    """Where the film lies in its photograph, in words."""
+    if film.photograph is None:
+        return ()
+    corners = np.rint(film.photograph.corners).astype(int).tolist()
+    places = ", ".join(f"({x}, {y})" for x, y in corners)
+    return (f"The film's corners in the photograph, from its top left on: {places}.",)
 
 
 def _wanted(image, modality):
@@ -91,8 +104,16 @@ def with_numbers(row: TriageRow, found: Prediction) -> TriageRow:
         if zones is None
         else {zone: float(value) for zone, value in zones.percents.items()},
         zone_threshold=None if zones is None else zones.threshold,
-        flags=tuple(found.flags),
+        flags=_with_camera(found.flags, row.notes),
     )
+
+
+def _with_camera(flags, notes):
+    # The prediction was of the film alone, and cannot know.
+    if not _PHOTOGRAPHED & set(notes) or "photograph" in flags:
+        return tuple(flags)
+    last = ("glare",) if "glare" in flags else ()
+    return (*(flag for flag in flags if flag not in last), "photograph", *last)
 
 
 def _number(value):
