@@ -129,7 +129,7 @@ def _meetings(a, b, c, d):
     along, other = b - a, d - c
     with np.errstate(divide="ignore", invalid="ignore"):
         way = _cross(c - a, other) / _cross(along, other)
-    return (a + way[..., None] * along).astype(np.float32)
+        return (a + way[..., None] * along).astype(np.float32)
 
 
 def _cross(a, b):

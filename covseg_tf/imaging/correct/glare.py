@@ -12,9 +12,9 @@ _SIDE, _RADII, _LEVELS = 48, (4, 6, 9), (40, 65, 90, 115, 140)
 # How much simpler a film must become by taking the spot out. Chosen on 24 films of
 # training, on a light box with and without glare: 9 of 24 spots are found, none where
 # there is none.
-_LEAST_GAIN = 0.37
+_LEAST_GAIN = 0.28
 _CLIPPED = 250
-_HIDDEN = 0.35  # of a spot's light, above which what is behind it is not believed
+_HIDDEN = 0.2  # of a spot's light, above which what is behind it is not believed
 
 
 class Glare(NamedTuple):
@@ -76,7 +76,8 @@ def _best(slopes, radii):
             sliding_window_view(np.pad(a, pad), part.shape)[::2, ::2]
             for a in (slope, seen)
         )
-        part, length = part * believed, length + np.abs(part).sum()
+        length += float(np.abs(part).sum())
+        part = part * believed
         before = before + np.abs(windows).sum((2, 3))
         for k, level in enumerate(_LEVELS):
             after[k] = after[k] + np.abs(windows - level * part).sum((2, 3))
