@@ -13,7 +13,7 @@ from covseg_tf.imaging import bytes_sources
 from covseg_tf.imaging.correct.find_quadrilateral import find_quadrilateral
 from covseg_tf.imaging.correct.glare import find_glare
 from covseg_tf.imaging.correct.photograph import is_camera_picture, straighten
-from covseg_tf.triage.score import describe, with_numbers
+from covseg_tf.triage.score import describe, predict_film, with_numbers
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_triage_gives_the_same_and_says_where_the_film_lies(film, segmenter):
     assert image.notes == ("colour", "photograph")
     assert image.shape == picture.shape[:2]
     row = describe("a", image, "xray")
-    row = with_numbers(row, segmenter.predict(image.pixels, image.unreadable))
+    row = with_numbers(row, predict_film(image, segmenter))
     assert row.flags == ("photograph",)
     assert row.involved_percent == segmenter.predict(picture).involvement.total
     x, y = np.rint(image.photograph.corners[0]).astype(int)
@@ -156,6 +156,7 @@ def test_plain_films_stay_as_they_are(film, suffix):
         rows, columns = corrected.pixels.shape
         before = decoded.pixels[top : top + rows, left : left + columns]
         np.testing.assert_array_equal(corrected.pixels, before)
+    assert not is_camera_picture(np.full((100, 100, 3), (0, 0, 200), np.uint8))
     deep = np.repeat(film.astype(np.uint16)[..., None] * 257, 3, axis=2)
     assert not is_camera_picture(deep)
 

@@ -15,7 +15,7 @@ from covseg_tf.imaging.limits import MAX_FILE
 from covseg_tf.imaging.regular_file import read_file
 from covseg_tf.imaging.sources.find_sources import bytes_sources
 from covseg_tf.triage.record.row import TriageRow
-from covseg_tf.triage.score import describe, score_volume, with_numbers
+from covseg_tf.triage.score import describe, predict_film, score_volume, with_numbers
 
 # Columns of a row, after its id; those before `error` are the worklist's.
 _WORKLIST = (
@@ -99,7 +99,7 @@ def score_bytes(name: str, data: bytes, segmenter: Segmenter) -> TriageRow:
         found = score_volume(image, segmenter)
         percent = found.involved_percent
         return dataclasses.replace(row, involved_percent=percent, flags=found.flags)
-    return with_numbers(row, segmenter.predict(image.pixels, image.unreadable))
+    return with_numbers(row, predict_film(image, segmenter))
 
 
 def _reason(error):

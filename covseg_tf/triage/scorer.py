@@ -23,6 +23,7 @@ from covseg_tf.triage.score import (
     describe,
     fits,
     is_lateral,
+    predict_film,
     score_volume,
     with_numbers,
 )
@@ -90,7 +91,7 @@ class Scorer:
             return score_volume(image, self.segmenter)
         if is_lateral(image):
             return None
-        return self.segmenter.predict(image.pixels, image.unreadable)
+        return predict_film(image, self.segmenter)
 
     def _row(self, name, stem, image, found):
         row = describe(name, image, self.segmenter.bundle.modality)

@@ -8,9 +8,10 @@ import numpy as np
 from covseg_tf.imaging.correct.find_quadrilateral import find_quadrilateral
 from covseg_tf.imaging.correct.glare import find_glare
 
-# A camera's picture has some colour nearly everywhere, however grey its subject; a film
-# with coloured letters has it there alone.
-_TINT, _TINTED, _SAMPLES = 2, 0.3, 128
+# A camera's picture has some colour nearly everywhere, however grey its subject, and
+# little; a film with coloured letters has it there alone.
+_TINT, _TINTED, _SAMPLES = (2, 80), 0.3, 128
+_LEAST_SIDE = 64
 # Light that falls off is taken out; what is further from even is no light.
 _LEAST_LIGHT, _MOST_LIGHT = 0.7, 1.4
 _DARK = 8.0
@@ -64,17 +65,20 @@ class Photograph:
 
 
 def is_camera_picture(image: np.ndarray) -> bool:
-    """Tells a picture that has colour all over, as a camera's has.
+    """Tells a picture that has some colour all over, as a camera's has.
 
     Args:
         image: As it was decoded, `(rows, columns)` or `(rows, columns, channels)`.
     """
     if image.ndim != 3 or image.shape[2] < 3 or image.dtype != np.uint8:
         return False
+    if min(image.shape[:2]) < _LEAST_SIDE:
+        return False
     rows, columns = (max(1, side // _SAMPLES) for side in image.shape[:2])
     few = image[::rows, ::columns, :3]
     apart = few.max(axis=2) - few.min(axis=2)
-    return bool((apart >= _TINT).mean() > _TINTED)
+    low, high = _TINT
+    return bool((apart >= low).mean() > _TINTED and np.median(apart) <= high)
 
 
 def straighten(grey: np.ndarray) -> Photograph | None:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from covseg_tf.edge.prediction import Prediction
+from covseg_tf.edge.segmenter import Segmenter
 from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.triage.record.row import TriageRow
 
@@ -81,6 +82,18 @@ def _wanted(image, modality):
     wanted = "ct" if is_ct else "xray"
     # Neither fits an MR image or a mammogram.
     return "other" if wanted == modality else wanted
+
+
+def predict_film(film: Film, segmenter: Segmenter) -> Prediction:
+    """Segments a film, without what glare hides in it.
+
+    Args:
+        film: What was read.
+        segmenter: What scores.
+    """
+    if film.unreadable is None:
+        return segmenter.predict(film.pixels)
+    return segmenter.predict(film.pixels, film.unreadable)
 
 
 def with_numbers(row: TriageRow, found: Prediction) -> TriageRow:
