@@ -9,6 +9,7 @@ import numpy as np
 from covseg_tf.edge.lung_shape import drop_specks, edge_contact, lung_tilt, split_lungs
 from covseg_tf.edge.readers import ReadersScale
 from covseg_tf.edge.zones import Zones, extent_score, measure_zones, percent_of
+from covseg_tf.imaging.correct.photograph import Photograph
 
 # Shares of the image's area. A lung of an adult's frontal film covers 8-25 %.
 _LUNG_SPECK = 0.005
@@ -53,7 +54,8 @@ class Prediction:
     on the network's grid, where a stretched image keeps its area ratios.
 
     Attributes:
-        image_shape: `(rows, columns)` of the image.
+        image_shape: `(rows, columns)` of the image; of a photograph, of the film that
+            was cut out of it.
         lung_levels: uint8 `(height, width)` on the network's grid: lung
             probability times 256, as the network gives it.
         infection_levels: Likewise for infection.
@@ -63,6 +65,9 @@ class Prediction:
             are of frontal X-rays only.
         readers: How the map becomes a readers' extent. With `None` (default) the
             extent is the score of the outlined percentage, a whole number.
+        camera: Whether the image is a camera's, to judge by its colours.
+        photograph: The film's place in it, or `None`.
+        unreadable: bool `(height, width)`, where glare hides the film; not counted.
     """
 
     image_shape: tuple[int, int]
@@ -72,6 +77,9 @@ class Prediction:
     guard_flags: tuple[str, ...] = ()
     modality: str = "xray"
     readers: ReadersScale | None = None
+    camera: bool = False
+    photograph: Photograph | None = dataclasses.field(default=None, repr=False)
+    unreadable: np.ndarray | None = dataclasses.field(default=None, repr=False)
 
     @property
     def lung(self) -> np.ndarray:
@@ -106,10 +114,12 @@ class Prediction:
         """Percent of lung involved: total, left, right."""
         if NOT_SCORED & set(self.flags):
             return Involvement(None, None, None)
-        total = percent_of(self._infection_grid, self._lung_grid)
-        if self.sides is None:
+        total = percent_of(self._infection_grid, self._readable(self._lung_grid))
+        if self._counted_sides is None:
             return Involvement(total, None, None)
-        right, left = (percent_of(self._infection_grid, s) for s in self.sides)
+        right, left = (
+            percent_of(self._infection_grid, side) for side in self._counted_sides
+        )
         return Involvement(total, left, right)
 
     @property
@@ -138,7 +148,7 @@ class Prediction:
         """The six lung zones of a film, or `None` as for `extent`."""
         if self.extent is None or self.sides is None:
             return None
-        return measure_zones(self._infection_grid, self.sides)
+        return measure_zones(self._infection_grid, self._counted_sides)
 
     @functools.cached_property
     def flags(self) -> tuple[str, ...]:
@@ -151,9 +161,14 @@ class Prediction:
         numbers per lung); `"film_rotated"` too when the line through their centres
         is more than 25 degrees off level; `"lungs_cut_off"` (they touch more than
         20 % of an edge: the numbers are of what is in the picture). All but
-        `"lungs_not_separable"` and `"lungs_cut_off"` leave the image unscored.
+        `"lungs_not_separable"` and `"lungs_cut_off"` leave the image unscored. Last,
+        of how the image was taken: `"photograph"`, `"glare"` (part of it is left out
+        of the numbers).
         """
-        return tuple(dict.fromkeys((*self.guard_flags, *self._lung_flags())))
+        taken = {"photograph": self.camera, "glare": self.unreadable is not None}
+        flags = (*self.guard_flags, *self._lung_flags())
+        flags += tuple(flag for flag, holds in taken.items() if holds)
+        return tuple(dict.fromkeys(flags))
 
     def _lung_flags(self):
         lungs = self._lung_grid
@@ -180,7 +195,7 @@ class Prediction:
             return None
         if self.readers is None:
             return extent_score(percent)
-        return self.readers.extent(self.infection_levels, self.sides[side])
+        return self.readers.extent(self.infection_levels, self._counted_sides[side])
 
     @functools.cached_property
     def _lung_grid(self):
@@ -189,21 +204,33 @@ class Prediction:
     @functools.cached_property
     def _infection_grid(self):
         painted = self.infection_levels > 256 * self.threshold
-        return drop_specks(painted & self._lung_grid, _INFECTION_SPECK)
+        lung = self._readable(self._lung_grid)
+        return drop_specks(painted & lung, _INFECTION_SPECK)
+
+    @functools.cached_property
+    def _counted_sides(self):
+        return self.sides and tuple(map(self._readable, self.sides))
+
+    def _readable(self, mask):
+        return mask if self.unreadable is None else mask & ~self.unreadable
 
     def _to_image(self, levels):
         rows, columns = self.image_shape
         maps = levels.astype(np.float32) / 256.0
-        if maps.shape == (rows, columns):
-            return maps
-        return cv2.resize(maps, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        if maps.shape != (rows, columns):
+            maps = cv2.resize(maps, (columns, rows), interpolation=cv2.INTER_LINEAR)
+        return maps if self.photograph is None else self.photograph.to_picture(maps)
 
     def _mask_to_image(self, mask):
         rows, columns = self.image_shape
-        if mask.shape == (rows, columns):
-            return mask
-        # Bilinear, then cut: a smoother outline than nearest neighbour gives.
-        soft = cv2.resize(
-            mask.astype(np.uint8) * 255, (columns, rows), interpolation=cv2.INTER_LINEAR
-        )
-        return soft > 127
+        if mask.shape != (rows, columns):
+            # Bilinear, then cut: a smoother outline than nearest neighbour gives.
+            mask = (
+                cv2.resize(
+                    mask.astype(np.uint8) * 255,
+                    (columns, rows),
+                    interpolation=cv2.INTER_LINEAR,
+                )
+                > 127
+            )
+        return mask if self.photograph is None else self.photograph.to_picture(mask)

@@ -11,6 +11,7 @@ from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.quiet import quiet_stderr
 from covseg_tf.edge.verify_model import verify_model
 from covseg_tf.imaging import as_grey, has_few_greys, read_image, to_grey
+from covseg_tf.imaging.correct.photograph import is_camera_picture, straighten
 
 _DTYPES = (np.uint8, np.int8, np.float32)
 
@@ -98,13 +99,22 @@ class Segmenter:
         )
         return cls(bundle, threads, guard=False)
 
-    def predict(self, image: np.ndarray | str | pathlib.Path) -> Prediction:
+    def predict(
+        self,
+        image: np.ndarray | str | pathlib.Path,
+        unreadable: np.ndarray | None = None,
+    ) -> Prediction:
         """Segments one image.
+
+        A camera's picture of a film, told by its colours, is straightened first; maps
+        and masks come back as the film lies in the picture.
 
         Args:
             image: Path of an image file, or an array `(rows, columns)` or
                 `(rows, columns, 1 | 3 | 4)` of 8 or 16 bit, colour in BGR
                 order (see `PreprocessingSpec.apply`).
+            unreadable: bool `(rows, columns)`, what to leave out of the numbers: of
+                a photograph that was straightened before. Defaults to nothing.
 
         Returns:
             A `Prediction`.
@@ -114,11 +124,19 @@ class Segmenter:
         """
         if isinstance(image, (str, pathlib.Path)):
             image = read_image(image)
+        image = np.asarray(image)
         # A window of CT is absolute: what is narrow in it is not to be widened.
         is_film = self.bundle.modality == "xray"
         grey = as_grey(image)[0] if is_film else to_grey(image)
-        pixels = self.bundle.preprocessing.resize(grey)
+        camera = is_film and is_camera_picture(image)
+        photo = straighten(grey) if camera else None
+        if photo is not None:
+            grey, unreadable = photo.pixels, photo.glare
+        spec = self.bundle.preprocessing
+        pixels = spec.resize(grey)
         levels = self.run(pixels)
+        if unreadable is not None:
+            unreadable = spec.resize_mask(unreadable.astype(np.uint8)) > 0
         return Prediction(
             image_shape=grey.shape,
             lung_levels=levels["lung"],
@@ -127,6 +145,9 @@ class Segmenter:
             guard_flags=self._guard_flags(grey, pixels),
             modality=self.bundle.modality,
             readers=self.bundle.readers,
+            camera=camera,
+            photograph=photo,
+            unreadable=unreadable,
         )
 
     def _guard_flags(self, grey, pixels):

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from covseg_tf.imaging.correct.photograph import Photograph
+
 # What was done to a film on its way here, in the words of the report.
 NOTE_TEXTS = {
     "turned": "Turned as its EXIF tag says.",
@@ -13,6 +15,9 @@ NOTE_TEXTS = {
     "inverted": "Greys were inverted: lungs were bright.",
     "borders_cropped": "Black or white borders were cut off.",
     "colour": "A colour picture, read as grey.",
+    "photograph": "A photograph: the film in it was straightened, its light evened.",
+    "no_outline": "A photograph, to judge by its colours, in which no film's outline "
+    "was found; taken as it is.",
     "stretched": "Stretched to the range of its greys: narrow, or more than 8 bits and "
     "no window.",
     "padding_left_out": "Padding around the film, named by the header, was left out.",
@@ -45,6 +50,9 @@ class Film:
         frame: Which frame of the file, counted from 1, or `None` if it has one.
         mirrored: Whether the file has left and right swapped; `pixels` have not.
         upended: Whether the file has top and bottom swapped, likewise.
+        camera: Whether the file has colour all over, as a camera's has.
+        photograph: Of what photograph `pixels` are the film, or `None`. With one,
+            `box` is a place in the straightened film.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
@@ -57,14 +65,26 @@ class Film:
     frame: int | None = None
     mirrored: bool = False
     upended: bool = False
+    camera: bool = False
+    photograph: Photograph | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def unreadable(self) -> np.ndarray | None:
+        """Where glare hides the film, bool of the shape of `pixels`, or `None`."""
+        if self.photograph is None or self.photograph.glare is None:
+            return None
+        (top, left), (rows, columns) = self.box, self.pixels.shape
+        return self.photograph.glare[top : top + rows, left : left + columns]
 
     def mask_to_file(self, mask: np.ndarray) -> np.ndarray:
         """Returns a mask of `pixels` as one of the whole image as it is filed."""
-        whole = mask
-        if mask.shape != self.shape:
-            whole = np.zeros(self.shape, mask.dtype)
+        whole, photo = mask, self.photograph
+        shape = self.shape if photo is None else photo.pixels.shape
+        if mask.shape != shape:
+            whole = np.zeros(shape, mask.dtype)
             (top, left), (rows, columns) = self.box, mask.shape
             whole[top : top + rows, left : left + columns] = mask
+        whole = whole if photo is None else photo.to_picture(whole)
         whole = whole[::-1] if self.upended else whole
         return np.ascontiguousarray(whole[:, ::-1] if self.mirrored else whole)
 

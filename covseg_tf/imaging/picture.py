@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.imaging.contrast import as_grey
+from covseg_tf.imaging.correct.photograph import is_camera_picture
 from covseg_tf.imaging.decode import FLAGS, JPEG_END, check_jpeg, decode
 from covseg_tf.imaging.film import Film
 from covseg_tf.imaging.grey_alpha import read_grey_alpha, turn
@@ -35,7 +36,8 @@ def read_picture(data: bytes, page: int | None = None) -> Film:
     image, notes = read_pixels(data, page or 0)
     grey, done = as_grey(image)
     frame = None if page is None else page + 1
-    return Film(grey, grey.shape, notes=notes + done, frame=frame)
+    camera = is_camera_picture(image)
+    return Film(grey, grey.shape, notes=notes + done, frame=frame, camera=camera)
 
 
 def read_pixels(data: bytes, page: int = 0) -> tuple[np.ndarray, tuple[str, ...]]:

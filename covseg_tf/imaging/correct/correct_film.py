@@ -1,4 +1,4 @@
-"""Undoes what viewers, scanners and slides do to a film: frames, swapped greys."""
+"""Undoes what viewers, scanners, slides and cameras do to a film."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from covseg_tf.imaging.correct.frame import find_frame
 from covseg_tf.imaging.correct.negative import looks_inverted
+from covseg_tf.imaging.correct.photograph import straighten
 from covseg_tf.imaging.film import Film
 
 # A frame is cut off if it takes this share of the picture. The networks know narrower
@@ -18,9 +19,13 @@ _LEAST_FRAMED = 0.3
 def correct_film(film: Film) -> Film:
     """Returns a film without a wide frame and with dark lungs, and notes of it.
 
+    A photograph of a film is cut to the film first, and straightened.
+
     Args:
         film: Any radiograph; a doubtful one comes back as it is.
     """
+    if film.camera:
+        film = _straightened(film)
     pixels, box, notes = film.pixels, film.box, film.notes
     top, left, bottom, right = find_frame(pixels)
     inside = np.ascontiguousarray(pixels[top:bottom, left:right])
@@ -31,3 +36,11 @@ def correct_film(film: Film) -> Film:
     if looks_inverted(inside):
         pixels, notes = 255 - pixels, (*notes, "inverted")
     return dataclasses.replace(film, pixels=pixels, box=box, notes=notes)
+
+
+def _straightened(film):
+    photo = straighten(film.pixels)
+    if photo is None:
+        return dataclasses.replace(film, notes=(*film.notes, "no_outline"))
+    notes = (*film.notes, "photograph")
+    return dataclasses.replace(film, pixels=photo.pixels, photograph=photo, notes=notes)

@@ -9,6 +9,7 @@ import numpy as np
 
 from covseg_tf.edge import Bundle, Segmenter, load_bundle
 from covseg_tf.imaging import as_grey
+from covseg_tf.imaging.correct.photograph import is_camera_picture, straighten
 from covseg_tf.serving.errors import InvalidRequest
 from covseg_tf.serving.repository.servable import IMAGE_INPUT, Servable
 from covseg_tf.serving.wire import Signature, TensorSpec
@@ -28,7 +29,8 @@ class BundleServable(Servable):
     `(batch, height, width, 1)`; the third gives `lung_png_bytes` and
     `infection_png_bytes`, 8-bit grey PNG files of probability times 255. All
     give `involved_percent` (NaN where there is no lung) and `lung_percent`,
-    `(batch,)`.
+    `(batch,)`. A camera's picture of a film is straightened first, and the maps come
+    back as the film lies in the picture.
 
     Args:
         bundle: Name of a bundled model, a bundle's folder, or a `Bundle`.
@@ -54,6 +56,7 @@ class BundleServable(Servable):
     ):
         bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
         self._spec, self._threshold = bundle.preprocessing, bundle.threshold
+        self._is_xray = bundle.modality == "xray"
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
         for _ in range(workers):
             self._idle.put(Segmenter(bundle))
@@ -65,11 +68,14 @@ class BundleServable(Servable):
     def _run(self, signature_name, inputs):
         (images,) = inputs.values()
         if signature_name == "serving_default":
-            pixels = (_to_pixels(image, self._spec.scale) for image in images)
+            read = ((_to_pixels(image, self._spec.scale), None) for image in images)
         else:
-            pixels = (self._spec.resize(_decode(data)) for data in images)
+            read = (self._prepared(data) for data in images)
         with self._segmenter() as segmenter:
-            levels = [segmenter.run(image) for image in while_wanted(pixels)]
+            levels = [
+                _in_picture(segmenter.run(pixels), photo)
+                for pixels, photo in while_wanted(read)
+            ]
         maps = {
             label: np.stack([each[label] for each in levels]).astype(np.float32) / 256
             for label in ("lung", "infection")
@@ -81,6 +87,17 @@ class BundleServable(Servable):
             else:
                 outputs[label] = values[..., None]
         return outputs
+
+    def _prepared(self, data):
+        """A file's pixels for the network, and where they lie in a photograph."""
+        image = _decode(data)
+        grey = as_grey(image)[0]
+        camera = self._is_xray and is_camera_picture(image)
+        photo = straighten(grey) if camera else None
+        if photo is None:
+            return self._spec.resize(grey), None
+        photo = photo.resized(self._spec.height, self._spec.width)
+        return photo.pixels, photo
 
     @contextlib.contextmanager
     def _segmenter(self):
@@ -115,7 +132,13 @@ def _decode(data):
         raise InvalidRequest(f"the image is damaged ({error.err}).") from None
     if image is None:
         raise InvalidRequest("the image is damaged; save it again as PNG or JPEG.")
-    return as_grey(image)[0]
+    return image
+
+
+def _in_picture(levels, photo):
+    if photo is None:
+        return levels
+    return {label: photo.to_picture(values) for label, values in levels.items()}
 
 
 def _to_pixels(image, scale):

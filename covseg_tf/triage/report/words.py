@@ -15,6 +15,8 @@ FLAG_TEXTS = {
     "lungs_cut_off": "The lungs are cut off at an edge: the numbers are of what is "
     "in the picture.",
     "film_rotated": "The film seems to be turned or tilted; not scored.",
+    "photograph": "A photograph of a film: expect worse numbers.",
+    "glare": "Glare hides a part of the film: the numbers leave it out.",
     "lateral_view": "A lateral view; only frontal films are scored.",
     "wrong_modality": "The model is for another kind of image; not scored.",
 }

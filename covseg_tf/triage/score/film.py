@@ -2,7 +2,10 @@
 
 import dataclasses
 
+import numpy as np
+
 from covseg_tf.edge.prediction import Prediction
+from covseg_tf.edge.segmenter import Segmenter
 from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.triage.record.row import TriageRow
 
@@ -11,6 +14,8 @@ _FITTING = {
     "xray": {"", "CR", "DX", "RG", "RF", "OT", "SC"},
     "ct": {"", "CT", "OT", "SC"},
 }
+# Notes of `correct_film` of what a camera took.
+_PHOTOGRAPHED = {"photograph", "no_outline"}
 _LATERAL_VIEWS = {"LL", "RL", "LLD", "RLD", "L", "R"}
 
 
@@ -51,7 +56,7 @@ def describe(name: str, image: Film | Volume, modality: str) -> TriageRow:
         row = TriageRow(name, "volume", slices=count, notes=tuple(image.notes))
     else:
         shape = list(image.shape)
-        row = TriageRow(name, notes=tuple(image.notes))
+        row = TriageRow(name, notes=(*image.notes, *_outline(image)))
     row = dataclasses.replace(row, rows=int(shape[0]), columns=int(shape[1]))
     if not fits(image, modality):
         needs = f"needs_{_wanted(image, modality)}_model"
@@ -63,11 +68,32 @@ def describe(name: str, image: Film | Volume, modality: str) -> TriageRow:
     return row
 
 
+def _outline(film):
+    """Where the film lies in its photograph, in words."""
+    if film.photograph is None:
+        return ()
+    corners = np.rint(film.photograph.corners).astype(int).tolist()
+    places = ", ".join(f"({x}, {y})" for x, y in corners)
+    return (f"The film's corners in the photograph, from its top left on: {places}.",)
+
+
 def _wanted(image, modality):
     is_ct = isinstance(image, Volume) or image.modality == "CT"
     wanted = "ct" if is_ct else "xray"
     # Neither fits an MR image or a mammogram.
     return "other" if wanted == modality else wanted
+
+
+def predict_film(film: Film, segmenter: Segmenter) -> Prediction:
+    """Segments a film, without what glare hides in it.
+
+    Args:
+        film: What was read.
+        segmenter: What scores.
+    """
+    if film.unreadable is None:
+        return segmenter.predict(film.pixels)
+    return segmenter.predict(film.pixels, film.unreadable)
 
 
 def with_numbers(row: TriageRow, found: Prediction) -> TriageRow:
@@ -91,8 +117,16 @@ def with_numbers(row: TriageRow, found: Prediction) -> TriageRow:
         if zones is None
         else {zone: float(value) for zone, value in zones.percents.items()},
         zone_threshold=None if zones is None else zones.threshold,
-        flags=tuple(found.flags),
+        flags=_with_camera(found.flags, row.notes),
     )
+
+
+def _with_camera(flags, notes):
+    # The prediction was of the film alone, and cannot know.
+    if not _PHOTOGRAPHED & set(notes) or "photograph" in flags:
+        return tuple(flags)
+    last = ("glare",) if "glare" in flags else ()
+    return (*(flag for flag in flags if flag not in last), "photograph", *last)
 
 
 def _number(value):

@@ -10,7 +10,7 @@ from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.triage.deadline import within
 from covseg_tf.triage.record.row import TriageRow
-from covseg_tf.triage.score.film import describe, with_numbers
+from covseg_tf.triage.score.film import describe, predict_film, with_numbers
 from covseg_tf.triage.score.volume import FoundVolume, score_volume
 
 # Far above any film or volume; what takes longer is not waited for.
@@ -55,7 +55,7 @@ def score_source(
         if isinstance(image, Volume):
             volume = score_volume(image, segmenter)
             return ScoredSource(_with_volume(row, volume), image, volume)
-        film = segmenter.predict(image.pixels)
+        film = predict_film(image, segmenter)
         return ScoredSource(with_numbers(row, film), image, film)
     except Exception as error:  # one file, whatever is wrong with it, is one row
         row = TriageRow(name, error=_reason(error, name))

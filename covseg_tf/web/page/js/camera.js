@@ -21,7 +21,8 @@ export class Camera {
   constructor(onPicture) {
     this.#take.addEventListener('click', () => {
       const {videoHeight, videoWidth} = this.#video;
-      onPicture(readDrawn(this.#video, videoHeight, videoWidth));
+      // That it is a camera's is known, whatever its colours.
+      onPicture({...readDrawn(this.#video, videoHeight, videoWidth), notes: []});
       this.#dialog.close();
     });
     const close = document.getElementById('close-camera');

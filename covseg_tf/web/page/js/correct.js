@@ -6,7 +6,7 @@
 
 import {resize} from './resize.js';
 
-// The numbers of correct_film.py, frame.py and negative.py.
+// The numbers of correct_film.py, frame.py, negative.py and photograph.py.
 const LEAST_FRAMED = 0.3;
 const FLAT = 10;
 const FROM_END = 12;
@@ -16,6 +16,10 @@ const BLUR = 8;
 const LEAST_LEFT = 0.3;
 const INVERTED = -0.2;
 const SIDE = 32;
+const TINT = [2, 80];
+const TINTED = 0.3;
+const SAMPLES = 128;
+const LEAST_SIDE = 64;
 
 /**
  * A film without a wide frame and with dark lungs.
@@ -130,4 +134,30 @@ export function looksInverted(film, chest) {
   if (spread < SIDE) return false; // one grey level of deviation: an empty picture
   const product = small.reduce((sum, x, i) => sum + x * chest[i], 0);
   return product / spread < INVERTED;
+}
+
+/**
+ * Tells a picture that has some colour all over, as a camera's has.
+ * @param {ArrayLike<number>} pixels Red, green, blue, alpha in turn.
+ * @param {number} rows Its height.
+ * @param {number} columns Its width.
+ * @returns {boolean} Whether it is one.
+ */
+export function isCameraPicture(pixels, rows, columns) {
+  if (Math.min(rows, columns) < LEAST_SIDE) return false;
+  const [down, across] = [rows, columns].map(
+    (side) => Math.max(1, Math.floor(side / SAMPLES)));
+  const apart = [];
+  for (let row = 0; row < rows; row += down) {
+    for (let column = 0; column < columns; column += across) {
+      const at = 4 * (row * columns + column);
+      const [red, green, blue] = [pixels[at], pixels[at + 1], pixels[at + 2]];
+      apart.push(Math.max(red, green, blue) - Math.min(red, green, blue));
+    }
+  }
+  apart.sort((a, b) => a - b);
+  const middle = apart.length >> 1;
+  const median = (apart[middle] + apart[(apart.length - 1) >> 1]) / 2;
+  const tinted = apart.filter((level) => level >= TINT[0]).length / apart.length;
+  return tinted > TINTED && median <= TINT[1];
 }

@@ -4,6 +4,7 @@
  */
 
 import {widen} from './contrast.js';
+import {isCameraPicture} from './correct.js';
 import {isDicom, readDicom} from './dicom.js';
 import {luma} from './grey.js';
 import {isJpeg, readWholeJpeg} from './jpeg.js';
@@ -48,7 +49,8 @@ function readPicture(bytes, file) {
  * @param {CanvasImageSource} source A bitmap or a playing video.
  * @param {number} rows Its height.
  * @param {number} columns Its width.
- * @returns {import('./grey.js').Grey} Its pixels.
+ * @returns {import('./grey.js').Grey & {notes?: string[]}} Its pixels, and that a
+ *   camera took it.
  */
 export function readDrawn(source, rows, columns) {
   checkSize({rows, columns});
@@ -56,7 +58,8 @@ export function readDrawn(source, rows, columns) {
   const context = canvas.getContext('2d', {willReadFrequently: true});
   context.drawImage(source, 0, 0);
   const {data} = context.getImageData(0, 0, columns, rows);
-  return {rows, columns, data: luma(data, 4)};
+  const picture = {rows, columns, data: luma(data, 4)};
+  return isCameraPicture(data, rows, columns) ? {...picture, notes: ['camera']} : picture;
 }
 
 async function readByBrowser(blob) {

@@ -32,7 +32,7 @@ export const NOTE_TEXTS = {
   inverted: 'Greys were inverted: lungs were bright.',
   no_end_mark: 'The JPEG file lacks its end mark; no pixel is missing.',
   mirrored: "Mirrored back: the header says the patient's right is on the right.",
-  camera: 'A photograph of a film: not measured, expect worse numbers.',
+  camera: 'A photograph, not straightened here: expect worse numbers. covseg triage does.',
 };
 
 /**

@@ -102,7 +102,7 @@ export async function readWholeJpeg(bytes, mostPixels, decode) {
     (junk) => decode(joined(whole, junk))));
   const isSame = ({data}) => data.every((value, i) => value === plain.data[i]);
   if (!others.every(isSame)) throw new Error(CUT);
-  return {...plain, notes: ['no_end_mark']};
+  return {...plain, notes: [...(plain.notes ?? []), 'no_end_mark']};
 }
 
 function joined(whole, junk) {
