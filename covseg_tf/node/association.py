@@ -106,7 +106,11 @@ class StorageProvider:
             (settings.host, settings.port),
             block=False,
             ssl_context=tls_context(settings),
-            evt_handlers=[(evt.EVT_CONN_OPEN, self._open), (evt.EVT_C_STORE, self._on)],
+            evt_handlers=[
+                (evt.EVT_CONN_OPEN, self._open),
+                (evt.EVT_CONN_CLOSE, _let_go),
+                (evt.EVT_C_STORE, self._on),
+            ],
         )
         self._ae = ae
         self.port = self._server.socket.getsockname()[1]
@@ -191,6 +195,11 @@ class StorageProvider:
         if is_new:
             self._on_case(key)
         return SUCCESS, "new" if is_new else "again"
+
+
+def _let_go(event):
+    """Ends the wait for a request of who is gone; it would count as a caller."""
+    event.assoc.dul.to_user_queue.put(None)
 
 
 def _header(data):

@@ -1,0 +1,202 @@
+"""Films, a node and its counterparts, for the tests of the node."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pydicom
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pynetdicom import AE
+
+from covseg_tf.edge import draw_phantom
+
+ROOT = "1.2.826.0.1.3680043.10.511.3.77"
+PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+
+def film(seed=1, size=256, sop_class=ComputedRadiographyImageStorage, **values):
+    """A phantom's film, in a study of its own."""
+    image = draw_phantom(seed, 0.4, size).image
+    made = pydicom.Dataset()
+    made.file_meta = pydicom.dataset.FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SpecificCharacterSet = "ISO_IR 192"
+    made.SOPClassUID = sop_class
+    made.SOPInstanceUID = f"{ROOT}.{seed}.1"
+    made.StudyInstanceUID, made.SeriesInstanceUID = (
+        f"{ROOT}.{seed}.2",
+        f"{ROOT}.{seed}.3",
+    )
+    made.Modality = "CR" if sop_class == ComputedRadiographyImageStorage else "DX"
+    made.PatientID, made.PatientName = f"P-{seed}", "Phantom^Änne"
+    made.PatientBirthDate, made.PatientSex = "19500101", "O"
+    made.StudyDate, made.StudyTime, made.StudyID = "20200401", "101500", "1"
+    made.AccessionNumber, made.ReferringPhysicianName = f"A-{seed}", ""
+    made.SeriesNumber = made.InstanceNumber = 1
+    made.Manufacturer, made.BodyPartExamined = "none", "CHEST"
+    made.ViewPosition, made.PatientOrientation = "PA", ["L", "F"]
+    made.Rows, made.Columns = image.shape
+    made.SamplesPerPixel, made.PhotometricInterpretation = 1, "MONOCHROME2"
+    made.BitsAllocated = made.BitsStored = 8
+    made.HighBit, made.PixelRepresentation = 7, 0
+    made.PixelData = image.tobytes()
+    for name, value in values.items():
+        setattr(made, name, value)
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    return made
+
+
+def write_film(path, *words, **values):
+    film(*words, **values).save_as(path, enforce_file_format=True)
+    return path
+
+
+def associate(port, title="ANY", called="COVSEG"):
+    ae = AE(title)
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = 20
+    ae.add_requested_context("1.2.840.10008.1.1")
+    classes = (
+        *(ComputedRadiographyImageStorage, DigitalXRayImageStorageForPresentation),
+        *("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.2"),
+    )
+    for sop_class in classes:
+        ae.add_requested_context(
+            sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
+        )
+    return ae.associate("127.0.0.1", port, ae_title=called)
+
+
+def send(port, *films, **words):
+    """Returns the statuses of the answers, `None` where there was none."""
+    link = associate(port, **words)
+    if not link.is_established:
+        return [None] * len(films)
+    try:
+        return [link.send_c_store(each).get("Status") for each in films]
+    except (ValueError, RuntimeError):
+        return [None] * len(films)
+    finally:
+        if link.is_established:
+            link.release()
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+def wait_for(check, seconds=60.0, every=0.1):
+    end = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(every)
+    return found
+
+
+class Orthanc:
+    """Debian's Orthanc in a folder of its own, with DICOMweb."""
+
+    def __init__(self, folder: pathlib.Path, node_port=0):
+        self.port, self.http = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.http}"
+        folder.mkdir(exist_ok=True)
+        self._config = folder / "orthanc.json"
+        self._config.write_text(
+            json.dumps(
+                {
+                    "StorageDirectory": str(folder),
+                    "IndexDirectory": str(folder),
+                    "HttpPort": self.http,
+                    "DicomPort": self.port,
+                    "DicomAet": "ORTHANC",
+                    "RemoteAccessAllowed": False,
+                    "AuthenticationEnabled": False,
+                    "OverwriteInstances": False,
+                    "Plugins": [PLUGIN] if pathlib.Path(PLUGIN).exists() else [],
+                    "DicomModalities": {"node": ["COVSEG", "127.0.0.1", node_port]},
+                }
+            )
+        )
+        self.start()
+
+    def start(self):
+        with (self._config.parent / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [shutil.which("Orthanc"), self._config], stdout=log, stderr=log
+            )
+        wait_for(self._is_up)
+
+    def stop(self):
+        self._process.terminate()
+        self._process.wait(30)
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=20) as answer:
+            return json.load(answer)
+
+    def post(self, path, body):
+        request = urllib.request.Request(self.url + path, body.encode())
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def of_study(self, uid):
+        """SOP classes and files of a study's objects."""
+        found = self.post("/tools/lookup", uid)
+        path = [each["Path"] for each in found if each["Type"] == "Study"]
+        if not path:
+            return []
+        return self.get(f"{path[0]}/instances")
+
+    def download(self, identity, path):
+        url = f"{self.url}/instances/{identity}/file"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            path.write_bytes(answer.read())
+        return path
+
+    def _is_up(self):
+        with contextlib.suppress(OSError):
+            return self.get("/system")
+        return None
+
+
+class NodeProcess:
+    """`covseg node` as it is started by a supervisor."""
+
+    def __init__(self, store, port, *words):
+        self._words = [str(store), "--port", port, "--page-port", 0, *words]
+        self.port = port
+
+    def start(self):
+        command = [sys.executable, "-m", "covseg_tf.cli", "node", *self._words]
+        self._process = subprocess.Popen(
+            list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        line = self._process.stdout.readline().decode()
+        assert line.startswith("Node COVSEG at 127.0.0.1:"), line
+        return self
+
+    def kill(self):
+        self._process.kill()
+        self._end()
+
+    def stop(self):
+        self._process.terminate()
+        assert self._end() == 0
+
+    def _end(self):
+        code = self._process.wait(60)
+        self._process.stdout.close()
+        return code
