@@ -22,6 +22,7 @@ from pynetdicom import AE
 from covseg_tf.edge import draw_phantom
 
 ROOT = "1.2.826.0.1.3680043.10.511.3.77"
+SYSTEM = "/usr/local/bin:/usr/bin:/usr/sbin"
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
 
@@ -109,7 +110,7 @@ def wait_for(check, seconds=60.0, every=0.1):
 class Orthanc:
     """Debian's Orthanc in a folder of its own, with DICOMweb."""
 
-    def __init__(self, folder: pathlib.Path, node_port=0):
+    def __init__(self, folder: pathlib.Path, node_port=104):
         self.port, self.http = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.http}"
         folder.mkdir(exist_ok=True)
@@ -135,9 +136,11 @@ class Orthanc:
     def start(self):
         with (self._config.parent / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [shutil.which("Orthanc"), self._config], stdout=log, stderr=log
+                [shutil.which("Orthanc", path=SYSTEM), self._config],
+                stdout=log,
+                stderr=log,
             )
-        wait_for(self._is_up)
+        wait_for(self._is_up_or_ended)
 
     def stop(self):
         self._process.terminate()
@@ -166,7 +169,8 @@ class Orthanc:
             path.write_bytes(answer.read())
         return path
 
-    def _is_up(self):
+    def _is_up_or_ended(self):
+        assert self._process.poll() is None, f"ended: {self._config.parent}/log"
         with contextlib.suppress(OSError):
             return self.get("/system")
         return None

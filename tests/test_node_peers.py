@@ -14,6 +14,7 @@ pytest.importorskip("highdicom")
 
 from node_peers import (  # noqa: E402
     PLUGIN,
+    SYSTEM,
     NodeProcess,
     Orthanc,
     film,
@@ -23,8 +24,10 @@ from node_peers import (  # noqa: E402
     write_film,
 )
 
-PROGRAMS = ("Orthanc", "storescu", "echoscu", "dsrdump", "dciodvfy")
-MISSING = [name for name in PROGRAMS if not shutil.which(name)]
+NAMES = ("Orthanc", "storescu", "echoscu", "dcmcrle", "dcmcjpeg", "dsrdump", "dciodvfy")
+# pynetdicom brings a storescu of its own, into the environment's own folder.
+PROGRAMS = {name: shutil.which(name, path=SYSTEM) for name in NAMES}
+MISSING = [name for name, path in PROGRAMS.items() if not path]
 pytestmark = pytest.mark.skipif(
     bool(MISSING),
     reason=f"{', '.join(MISSING)}: apt-get install orthanc orthanc-dicomweb dcmtk "
@@ -33,8 +36,10 @@ pytestmark = pytest.mark.skipif(
 
 
 def run(*words):
-    words = list(map(str, words))
-    result = subprocess.run(words, capture_output=True, text=True, timeout=120)
+    name, *words = map(str, words)
+    result = subprocess.run(
+        [PROGRAMS[name], *words], capture_output=True, text=True, timeout=120
+    )
     return result.returncode, result.stdout + result.stderr
 
 
