@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 
+import numpy as np
 import pydicom
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -56,6 +57,25 @@ def film(seed=1, size=256, sop_class=ComputedRadiographyImageStorage, **values):
         setattr(made, name, value)
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    return made
+
+
+def ct_slice(number, size=64):
+    """A slice of a cylinder with two holes, in HU; all of one series."""
+    rows, columns = np.mgrid[:size, :size] / size - 0.5
+    body = np.where(rows**2 + columns**2 < 0.2, 40, -1000)
+    lungs = (np.abs(columns) - 0.2) ** 2 / 0.01 + rows**2 / 0.06 < 1
+    image = np.where(lungs, -820, body) + 1024
+    made = film(3000, 64, "1.2.840.10008.5.1.4.1.1.2", Modality="CT")
+    made.SOPInstanceUID = f"{ROOT}.3000.{100 + number}"
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
+    made.FrameOfReferenceUID, made.InstanceNumber = f"{ROOT}.3000.4", number
+    made.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    made.ImagePositionPatient = [0, 0, 5 * number]
+    made.PixelSpacing, made.SliceThickness = [5, 5], 5
+    made.RescaleSlope, made.RescaleIntercept = 1, -1024
+    made.BitsAllocated, made.BitsStored, made.HighBit = 16, 12, 11
+    made.PixelData = image.astype("<u2").tobytes()
     return made
 
 

@@ -3,8 +3,11 @@
 import errno
 import json
 import os
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import time
 import urllib.request
 
@@ -16,7 +19,7 @@ pydicom = pytest.importorskip("pydicom")
 highdicom = pytest.importorskip("highdicom")
 pynetdicom = pytest.importorskip("pynetdicom")
 
-from node_peers import associate, film, free_port, send, wait_for, write_film  # noqa: E402
+from node_peers import associate, ct_slice, film, free_port, send, wait_for, write_film  # noqa: E402
 from pydicom.sr.codedict import codes  # noqa: E402
 from pynetdicom import AE, evt  # noqa: E402
 
@@ -33,7 +36,7 @@ from covseg_tf.triage.report.dicom.structured_report import structured_report  #
 UID = "1.2.3.4"
 # pynetdicom leaves the socket of a connection that failed to the garbage collector.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*socket.socket:pytest.PytestUnraisableExceptionWarning"
+    "ignore:.*[sS]ocket fd:pytest.PytestUnraisableExceptionWarning"
 )
 
 
@@ -418,6 +421,53 @@ def test_a_film_that_cannot_be_read_gets_a_report_with_the_reason(node, peer):
     assert group.get_qualitative_evaluations()[0].value.value == "not_read"
 
 
+def test_a_series_of_ct_is_scored_when_it_is_quiet(node, peer):
+    slices = [ct_slice(number) for number in range(4)]
+    uid = slices[0].StudyInstanceUID
+    assert send(node.port, *slices[:3]) == [0, 0, 0]
+    (first,) = wait_for(lambda: peer.of(uid))
+    evidence = first.CurrentRequestedProcedureEvidenceSequence[0]
+    items = evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    uids = {item.ReferencedSOPInstanceUID for item in items}
+    assert {each.SOPInstanceUID for each in slices[:1]} <= uids
+    assert send(node.port, slices[3]) == [0]  # late: scored anew, under another UID
+    _, second = wait_for(lambda: len(found := peer.of(uid)) == 2 and found)
+    assert first.SOPInstanceUID != second.SOPInstanceUID
+
+
+def test_by_tls_a_caller_shows_a_certificate_of_the_authority(tmp_path):
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1"
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl to make a certificate with")
+    for name in ("node", "caller", "stranger"):
+        files = ["-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem"]
+        subprocess.run([*make.split(), *files], check=True, capture_output=True)
+    settings = NodeSettings(
+        store=str(tmp_path / "s"),
+        **{"port": 0, "page_port": None, "keep_free_bytes": 0},
+        tls_cert=str(tmp_path / "node.pem"),
+        tls_key=str(tmp_path / "node.key"),
+        tls_ca=str(tmp_path / "caller.pem"),
+    )
+
+    def echo(port, name):
+        context = ssl.create_default_context(cafile=tmp_path / "node.pem")
+        context.check_hostname = False
+        context.load_cert_chain(tmp_path / f"{name}.pem", tmp_path / f"{name}.key")
+        ae = AE("ANY")
+        ae.add_requested_context("1.2.840.10008.1.1")
+        link = ae.associate("127.0.0.1", port, tls_args=(context, "127.0.0.1"))
+        answer = link.is_established and link.send_c_echo().get("Status")
+        if link.is_established:
+            link.release()
+        return answer
+
+    with Node(settings) as node:
+        assert echo(node.port, "caller") == 0
+        assert echo(node.port, "stranger") in (False, None)
+        assert not associate(node.port).is_established
+
+
 def test_what_it_sent_itself_starts_no_circle(node):
     one = film(89, sop_class="1.2.840.10008.5.1.4.1.1.7", Manufacturer="covseg_tf")
     assert send(node.port, one) == [0]
@@ -469,9 +519,9 @@ def test_a_store_belongs_to_one_node(node):
 
 
 def test_the_worklist_is_for_this_machine_and_shows_unscored_first(node, peer):
-    one = film(93, ViewPosition="LL")
-    assert send(node.port, one) == [0]
-    wait_for(lambda: peer.of(one.StudyInstanceUID))
+    for one in (film(93, ViewPosition="LL"), film(91)):
+        assert send(node.port, one) == [0]
+        wait_for(lambda: peer.of(one.StudyInstanceUID))  # noqa: B023
     text = urllib.request.urlopen(node.url).read().decode()
     assert text.index("Needs a reader") < text.index("Most involved first")
     assert "P-93" in text

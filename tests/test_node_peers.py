@@ -24,6 +24,9 @@ from node_peers import (  # noqa: E402
     write_film,
 )
 
+from covseg_tf.node import Destination  # noqa: E402
+from covseg_tf.node.sender import Sender  # noqa: E402
+
 NAMES = ("Orthanc", "storescu", "echoscu", "dcmcrle", "dcmcjpeg", "dsrdump", "dciodvfy")
 # pynetdicom brings a storescu of its own, into the environment's own folder.
 PROGRAMS = {name: shutil.which(name, path=SYSTEM) for name in NAMES}
@@ -134,6 +137,18 @@ def test_orthanc_routes_a_film_and_gets_its_report(orthanc, node, tmp_path):
     assert "lateral_view" in text
 
 
+@pytest.mark.skipif(not os.path.exists(PLUGIN), reason="needs orthanc-dicomweb")
+def test_stow_brings_an_object(orthanc, tmp_path):
+    one, sent = film(210), []
+    path = write_film(tmp_path / "a.dcm", 210)
+    place = Destination.parse(f"web={orthanc.url}/dicom-web")
+    sender = Sender(place, "COVSEG", lambda key: [path], sent.append)
+    sender.put("key")
+    wait_for(lambda: sent == ["key"])
+    sender.close()
+    assert len(orthanc.of_study(one.StudyInstanceUID)) == 1
+
+
 def test_a_caller_that_is_not_listed_is_refused(node, tmp_path):
     path = write_film(tmp_path / "a.dcm", 203)
     code, text = run(
@@ -207,7 +222,9 @@ def killed(tmp_path, kills, films):
     ("kills", "films"),
     [(2, 6), pytest.param(30, 200, marks=pytest.mark.slow)],
 )
-@pytest.mark.filterwarnings("ignore:.*socket:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings(
+    "ignore:.*[sS]ocket fd:pytest.PytestUnraisableExceptionWarning"
+)
 def test_killed_at_random_each_film_has_one_result(tmp_path, kills, films):
     counts, _ = killed(tmp_path, kills, films)
     assert counts == {3}  # Segmentation, overlay and report, once each
