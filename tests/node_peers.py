@@ -1,6 +1,7 @@
 """Films, a node and its counterparts, for the tests of the node."""
 
 import contextlib
+import gc
 import json
 import pathlib
 import shutil
@@ -9,9 +10,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 
 import numpy as np
 import pydicom
+import pytest
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -82,6 +85,15 @@ def ct_slice(number, size=64):
 def write_film(path, *words, **values):
     film(*words, **values).save_as(path, enforce_file_format=True)
     return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def sockets_are_collected():
+    """pynetdicom leaves the socket of a connection that failed to the collector."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def associate(port, title="ANY", called="COVSEG"):

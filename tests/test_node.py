@@ -19,7 +19,16 @@ pydicom = pytest.importorskip("pydicom")
 highdicom = pytest.importorskip("highdicom")
 pynetdicom = pytest.importorskip("pynetdicom")
 
-from node_peers import associate, ct_slice, film, free_port, send, wait_for, write_film  # noqa: E402
+from node_peers import (  # noqa: E402
+    associate,
+    ct_slice,
+    film,
+    free_port,
+    send,
+    sockets_are_collected,  # noqa: F401
+    wait_for,
+    write_film,
+)
 from pydicom.sr.codedict import codes  # noqa: E402
 from pynetdicom import AE, evt  # noqa: E402
 

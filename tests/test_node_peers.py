@@ -20,6 +20,7 @@ from node_peers import (  # noqa: E402
     film,
     free_port,
     send,
+    sockets_are_collected,  # noqa: F401
     wait_for,
     write_film,
 )

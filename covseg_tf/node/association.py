@@ -108,7 +108,6 @@ class StorageProvider:
             ssl_context=tls_context(settings),
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, self._open),
-                (evt.EVT_CONN_CLOSE, _let_go),
                 (evt.EVT_C_STORE, self._on),
             ],
         )
@@ -146,10 +145,17 @@ class StorageProvider:
         return (OUT_OF_RESOURCES, "full") if too_little else None
 
     def _open(self, event):
-        wrapped = event.assoc.dul.socket
+        dul = event.assoc.dul
+        wrapped = dul.socket
         # Headers and commands come on top of the object itself.
         most = self._settings.max_object_bytes + (1 << 20)
-        quick = QuickSocket(wrapped, max(self._settings.max_pdu, 1 << 16), most)
+        quick = QuickSocket(
+            wrapped,
+            max(self._settings.max_pdu, 1 << 16),
+            most,
+            # Ends the wait for a request of who is gone; it would count as a caller.
+            on_end=lambda: dul.to_user_queue.put(None),
+        )
         wrapped.recv, event.assoc.start_anew = quick.recv, quick.start_anew
 
     def _on(self, event):
@@ -195,11 +201,6 @@ class StorageProvider:
         if is_new:
             self._on_case(key)
         return SUCCESS, "new" if is_new else "again"
-
-
-def _let_go(event):
-    """Ends the wait for a request of who is gone; it would count as a caller."""
-    event.assoc.dul.to_user_queue.put(None)
 
 
 def _header(data):

@@ -2,6 +2,7 @@
 one caller makes this machine hold."""
 
 import socket
+from collections.abc import Callable
 
 _PDU_HEADER = 6
 
@@ -18,10 +19,17 @@ class QuickSocket:
         wrapped: The `pynetdicom.transport.AssociationSocket`.
         most_pdu: Bytes of the largest PDU, or `None` for any.
         most_bytes: Bytes of the largest message; `start_anew` begins the next.
+        on_end: Called when the connection has ended.
     """
 
-    def __init__(self, wrapped, most_pdu: int | None = None, most_bytes: int = 0):
-        self._wrapped, self._most_pdu, self._most = wrapped, most_pdu, most_bytes
+    def __init__(
+        self,
+        wrapped,
+        most_pdu: int | None = None,
+        most_bytes: int = 0,
+        on_end: Callable[[], None] = lambda: None,
+    ):
+        self._most_pdu, self._most, self._on_end = most_pdu, most_bytes, on_end
         self._left = most_bytes
         self._socket = wrapped.socket
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -45,6 +53,7 @@ class QuickSocket:
             _acknowledge_at_once(self._socket)
             piece = self._socket.recv(min(count - len(data), 1 << 16))
             if not piece:
+                self._on_end()
                 break
             data += piece
         return data
