@@ -111,6 +111,8 @@ class StorageProvider:
                 (evt.EVT_C_STORE, self._on),
             ],
         )
+        # pynetdicom lets five wait; a sixth would be a second late.
+        self._server.socket.listen(128)
         self._ae = ae
         self.port = self._server.socket.getsockname()[1]
 

@@ -44,16 +44,29 @@ class QuickSocket:
         Raises:
             OSError: If the PDU or the message is larger than is taken.
         """
-        if self._most_pdu is not None:
-            self._left -= count
-            if count > self._most_pdu + _PDU_HEADER or self._left < 0:
-                raise OSError(f"a PDU or object of more bytes than are taken ({count})")
+        try:
+            self._check(count)
+            data = self._read(count)
+        except OSError:
+            self._on_end()
+            raise
+        if len(data) < count:
+            self._on_end()
+        return data
+
+    def _check(self, count):
+        if self._most_pdu is None:
+            return
+        self._left -= count
+        if count > self._most_pdu + _PDU_HEADER or self._left < 0:
+            raise OSError(f"a PDU or object of more bytes than are taken ({count})")
+
+    def _read(self, count):
         data = bytearray()
         while len(data) < count:
             _acknowledge_at_once(self._socket)
             piece = self._socket.recv(min(count - len(data), 1 << 16))
             if not piece:
-                self._on_end()
                 break
             data += piece
         return data
