@@ -16,6 +16,7 @@ COMMANDS = {
     "data check": "look at a data set: report faults, draw samples",
     "evaluate": "score a model on a data set",
     "serve": "answer TF Serving's API from here",
+    "node": "take films by DICOM, give results back",
     "web": "triage in the browser, on this machine",
 }
 HELP = "\n".join(

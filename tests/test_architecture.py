@@ -21,8 +21,8 @@ def test_every_path_is_there(path):
     assert (ROOT / path).exists()
 
 
-def test_five_journeys_pass_files_and_not_folders():
-    assert len(JOURNEYS) == 5
+def test_six_journeys_pass_files_and_not_folders():
+    assert len(JOURNEYS) == 6
     for name, text in JOURNEYS:
         paths = paths_in(text)
         assert len(paths) >= 6, name

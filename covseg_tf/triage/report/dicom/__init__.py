@@ -3,7 +3,13 @@
 from covseg_tf.triage.report.dicom.write import (
     NotWritable,
     write_film_dicom,
+    write_report_dicom,
     write_volume_dicom,
 )
 
-__all__ = ["NotWritable", "write_film_dicom", "write_volume_dicom"]
+__all__ = [
+    "NotWritable",
+    "write_film_dicom",
+    "write_report_dicom",
+    "write_volume_dicom",
+]

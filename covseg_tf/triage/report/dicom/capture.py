@@ -37,10 +37,11 @@ def capture(reference: Any, canvas: np.ndarray, bundle: Bundle) -> Any:
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        **series_words(bundle, _SERIES, "covseg overlay"),
+        **series_words([reference], bundle, _SERIES, "covseg overlay"),
     )
     # As the source says, which may be nothing, unless it was mirrored back.
     capture.PatientOrientation = reference.get("PatientOrientation")
+    capture.Laterality = reference.get("Laterality")
     if reference.get("BurnedInAnnotation"):
         capture.BurnedInAnnotation = reference.BurnedInAnnotation
     capture.DerivationDescription = "Lungs outlined, infection shaded"

@@ -16,7 +16,7 @@ def segmentation(sources: Sequence[Any], pixels: np.ndarray, bundle: Bundle) -> 
     """Returns a binary Segmentation, lung as segment 1, infection as 2."""
     import highdicom
 
-    return highdicom.seg.Segmentation(
+    made = highdicom.seg.Segmentation(
         source_images=sources,
         pixel_array=pixels.astype(np.uint8),
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
@@ -24,8 +24,11 @@ def segmentation(sources: Sequence[Any], pixels: np.ndarray, bundle: Bundle) -> 
         omit_empty_frames=len(sources) > 1,
         content_description="Lung and infection, research use only",
         content_label="COVSEG",
-        **series_words(bundle, _SERIES, "covseg lung and infection"),
+        **series_words(sources, bundle, _SERIES, "covseg lung and infection"),
     )
+    if "FrameOfReferenceUID" not in made:  # of a film, which lies nowhere in space
+        made.PatientOrientation = sources[0].get("PatientOrientation")
+    return made
 
 
 def _segments(bundle):

@@ -5,6 +5,7 @@ import copy
 import io
 import logging
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from covseg_tf.edge.bundle import Bundle
 from covseg_tf.imaging.dicom.header import dicom_errors
 from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.triage.record.output import write_atomic
+from covseg_tf.triage.record.row import TriageRow
 from covseg_tf.triage.report.dicom.capture import capture
 from covseg_tf.triage.report.dicom.segmentation import segmentation
+from covseg_tf.triage.report.dicom.structured_report import structured_report
 from covseg_tf.triage.report.overlay import draw_canvas
 from covseg_tf.triage.score.volume import FoundVolume
 
@@ -110,6 +113,41 @@ def write_volume_dicom(
     canvas = draw_canvas(*(part[index] for part in slices))
     paths = (seg_path, overlay_path)
     _write_pair(sources, pixels, sources[index], canvas, bundle, paths)
+
+
+def write_report_dicom(
+    row: TriageRow,
+    headers: Sequence[Any],
+    lungs: Mapping[str, np.ndarray],
+    bundle: Bundle,
+    seg_path: pathlib.Path | None,
+    path: pathlib.Path,
+) -> None:
+    """Writes what was found, or why nothing was, as a structured report.
+
+    Args:
+        row: What was found.
+        headers: The `pydicom.Dataset` of the film, or those of a series' slices.
+        lungs: As for `structured_report`.
+        bundle: The model.
+        seg_path: Where the Segmentation lies, or `None` if there is none.
+        path: Where the report goes.
+
+    Raises:
+        NotWritable: If the source lacks what DICOM needs.
+        OSError: If a file cannot be read or written.
+    """
+    import pydicom
+
+    sources = [_completed(header) for header in headers]
+    seg = None if seg_path is None else pydicom.dcmread(seg_path)
+    try:
+        with dicom_errors(), _hushed():
+            made = structured_report(row, sources, bundle, lungs, seg)
+            data = _to_bytes(made)
+    except ValueError as error:
+        raise NotWritable(f"the source's header does not allow it ({error}).") from None
+    write_atomic(path, data, sync=True)
 
 
 def _write_pair(sources, pixels, reference, canvas, bundle, paths):
