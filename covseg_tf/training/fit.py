@@ -204,13 +204,14 @@ def _read_backup(folder):
 
 def _restore(model, folder):
     """Loads the backup, if there is one; returns the epoch that comes next."""
+    # Left to the first step, TensorFlow traces that step twice.
+    model.optimizer.build(model.trainable_variables)
     backup = _read_backup(folder)
     if not backup:
         return 0
     name = str(backup["weights"])
     if pathlib.PurePath(name).name != name:
         raise ValueError(f"{folder}: its weights lie outside of it, in {name!r}.")
-    model.optimizer.build(model.trainable_variables)
     model.load_weights(folder / name)
     return backup["epoch"]
 
