@@ -177,10 +177,15 @@ def test_a_result_that_names_what_is_not_its_own_is_made_anew(tmp_path, words):
 def test_a_late_slice_makes_a_result_old(tmp_path):
     store = Store(tmp_path)
     finished(store)
-    store.mark_sent(UID, "pacs")
+    store.mark_sent(UID, "pacs", store.version(UID))
+    assert store.is_sent(UID, "pacs")
+    old = store.version(UID)
     store.put(UID, f"{UID}.5", b"slice")
     assert store.row(UID) is None
     assert store.start(UID) == 2
+    assert not store.is_sent(UID, "pacs")
+    store.finish(UID, TriageRow("p/1"), 2)
+    store.mark_sent(UID, "pacs", old)  # by who was sending the old one meanwhile
     assert not store.is_sent(UID, "pacs")
 
 

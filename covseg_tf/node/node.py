@@ -127,11 +127,11 @@ class Node:
                 sender.put(key)
 
     def _made(self, key):
-        row = self._store.row(key)
-        return [] if row is None else self._store.made(key, row)
+        version, row = self._store.version(key), self._store.row(key)
+        return ([] if row is None else self._store.made(key, row)), version
 
     def _marker(self, name):
-        return lambda key: self._store.mark_sent(key, name)
+        return lambda key, version: self._store.mark_sent(key, name, version)
 
     def _purge(self):
         while not self._stopped.wait(_SECONDS_BETWEEN_PURGES):

@@ -187,14 +187,30 @@ class Store:
         write_atomic(self.cases / key / _RESULT, json.dumps(result).encode(), sync=True)
         _sync_folder(self.cases / key)
 
+    def version(self, key: str) -> str:
+        """Returns what tells the result of a case from a later one, or `""`."""
+        with contextlib.suppress(FileNotFoundError):
+            return str((self.cases / key / _RESULT).stat().st_mtime_ns)
+        return ""
+
     def is_sent(self, key: str, name: str) -> bool:
         """Whether a destination has what was made of a case."""
-        return (self.cases / key / f"sent-{name}").exists()
+        try:
+            mark = (self.cases / key / f"sent-{name}").read_text("ascii", "replace")
+        except FileNotFoundError:
+            return False
+        return mark == self.version(key)
 
-    def mark_sent(self, key: str, name: str) -> None:
-        """Says that a destination has it. A mark that is lost is sent again."""
-        with contextlib.suppress(FileNotFoundError):  # removed, or scored anew
-            (self.cases / key / f"sent-{name}").touch()
+    def mark_sent(self, key: str, name: str, version: str) -> None:
+        """Says that a destination has it. A mark that is lost is sent again.
+
+        Args:
+            key: The case.
+            name: The destination.
+            version: Of the result that it has: a late slice may have made it old.
+        """
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            write_atomic(self.cases / key / f"sent-{name}", version.encode())
 
     def age_hours(self, key: str) -> float:
         """Returns how long ago a case was finished."""
