@@ -104,7 +104,9 @@ class Node:
         """Takes up what lies in the store, wherever each case was left."""
         for key in self._store.all_keys():
             row = self._store.row(key)
-            if row is None:
+            sent = all(self._store.is_sent(key, name) for name in self._senders)
+            if row is None or not (sent or self._store.is_whole(key, row)):
+                self._store.start(key)
                 self._on_case(key)
             else:
                 self._hand_out(key, row)
