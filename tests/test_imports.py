@@ -81,7 +81,9 @@ OUTSIDE = {
     "triage": {"numpy", "cv2", "pydicom", "highdicom", "jinja2"},
     "web": {"numpy", "cv2", "ai_edge_litert", "jinja2"},
     "batch": {"apache_beam", "pandas", "pyarrow", "pyspark"},
-    "node": {"numpy", "cv2", "pydicom", "pynetdicom", "prometheus_client"},
+    "node": {
+        *("numpy", "cv2", "pydicom", "pynetdicom", "highdicom", "prometheus_client"),
+    },
     "cli.py": set(),
     "options.py": set(),
     "__init__.py": set(),

@@ -174,13 +174,31 @@ def test_a_result_that_names_what_is_not_its_own_is_made_anew(tmp_path, words):
     assert store.row(UID) is None
 
 
+def test_what_a_power_failure_left_half_is_seen(tmp_path):
+    store = Store(tmp_path)
+    store.put(UID, UID, b"film")
+    store.report_path(UID).write_bytes(b"report")
+    row = TriageRow("p/1")
+    store.finish(UID, row, 1)
+    assert store.is_whole(UID, store.row(UID))
+    store.report_path(UID).write_bytes(bytes(6))  # its length alone reached the disk
+    assert not store.is_whole(UID, store.row(UID))
+    store.report_path(UID).unlink()
+    assert not store.is_whole(UID, store.row(UID))
+
+
 def test_a_late_slice_makes_a_result_old(tmp_path):
     store = Store(tmp_path)
     finished(store)
-    store.mark_sent(UID, "pacs")
+    store.mark_sent(UID, "pacs", store.version(UID))
+    assert store.is_sent(UID, "pacs")
+    old = store.version(UID)
     store.put(UID, f"{UID}.5", b"slice")
     assert store.row(UID) is None
     assert store.start(UID) == 2
+    assert not store.is_sent(UID, "pacs")
+    store.finish(UID, TriageRow("p/1"), 2)
+    store.mark_sent(UID, "pacs", old)  # by who was sending the old one meanwhile
     assert not store.is_sent(UID, "pacs")
 
 

@@ -143,9 +143,11 @@ def test_stow_brings_an_object(orthanc, tmp_path):
     one, sent = film(210), []
     path = write_film(tmp_path / "a.dcm", 210)
     place = Destination.parse(f"web={orthanc.url}/dicom-web")
-    sender = Sender(place, "COVSEG", lambda key: [path], sent.append)
+    sender = Sender(
+        place, "COVSEG", lambda key: ([path], "1"), lambda *words: sent.append(words)
+    )
     sender.put("key")
-    wait_for(lambda: sent == ["key"])
+    wait_for(lambda: sent == [("key", "1")])
     sender.close()
     assert len(orthanc.of_study(one.StudyInstanceUID)) == 1
 

@@ -4,6 +4,7 @@ import logging
 import shutil
 import ssl
 from collections.abc import Callable
+from typing import Any
 
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
@@ -30,7 +31,6 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import Verification
 
 from covseg_tf.imaging.dicom.header import dicom_errors, parse_dicom, text_of
 from covseg_tf.node.quick_socket import QuickSocket
@@ -45,6 +45,7 @@ SOP_CLASSES = (
     SecondaryCaptureImageStorage,
     CTImageStorage,
 )
+VERIFICATION = "1.2.840.10008.1.1"
 # OpenCV reads 8-bit JPEG; of the packed ones below, what a plug-in is there for.
 _ALWAYS = (
     *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
@@ -99,10 +100,10 @@ class StorageProvider:
         ae.maximum_pdu_size = settings.max_pdu
         ae.require_calling_aet = list(settings.callers)
         ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 15, 30, 60
-        ae.add_supported_context(Verification)
+        ae.add_supported_context(VERIFICATION)
         for uid in SOP_CLASSES:
             ae.add_supported_context(uid, transfer_syntaxes())
-        self._server = ae.start_server(
+        server: Any = ae.start_server(
             (settings.host, settings.port),
             block=False,
             ssl_context=tls_context(settings),
@@ -112,9 +113,9 @@ class StorageProvider:
             ],
         )
         # pynetdicom lets five wait; a sixth would be a second late.
-        self._server.socket.listen(128)
+        server.socket.listen(128)
         self._ae = ae
-        self.port = self._server.socket.getsockname()[1]
+        self.port = server.socket.getsockname()[1]
 
     def close(self) -> None:
         """Ends all associations and frees the port."""

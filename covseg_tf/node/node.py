@@ -104,7 +104,9 @@ class Node:
         """Takes up what lies in the store, wherever each case was left."""
         for key in self._store.all_keys():
             row = self._store.row(key)
-            if row is None:
+            sent = all(self._store.is_sent(key, name) for name in self._senders)
+            if row is None or not (sent or self._store.is_whole(key, row)):
+                self._store.start(key)
                 self._on_case(key)
             else:
                 self._hand_out(key, row)
@@ -127,11 +129,11 @@ class Node:
                 sender.put(key)
 
     def _made(self, key):
-        row = self._store.row(key)
-        return [] if row is None else self._store.made(key, row)
+        version, row = self._store.version(key), self._store.row(key)
+        return ([] if row is None else self._store.made(key, row)), version
 
     def _marker(self, name):
-        return lambda key: self._store.mark_sent(key, name)
+        return lambda key, version: self._store.mark_sent(key, name, version)
 
     def _purge(self):
         while not self._stopped.wait(_SECONDS_BETWEEN_PURGES):

@@ -30,7 +30,10 @@ def start_worker(settings: NodeSettings) -> None:
         settings: The node's.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _workers["here"] = _Worker(settings)
+    import highdicom  # noqa: F401  # seconds, which the first film need not wait for
+
+    _workers["here"] = worker = _Worker(settings)
+    worker.warm_up()
 
 
 def score_case(key: str, is_last: bool) -> TriageRow | None:
@@ -70,6 +73,9 @@ class _Worker:
         self.store = Store(settings.store)
         self._names = {"xray": settings.model, "ct": settings.ct_model}
         self._scorers: dict[str, Scorer] = {}
+
+    def warm_up(self):
+        self._scorer(None)
 
     def score(self, key, is_last):
         store = self.store

@@ -125,9 +125,11 @@ class Scoring:
         self.put(key, pause)
 
     def _pool(self):
-        return concurrent.futures.ProcessPoolExecutor(
+        pool = concurrent.futures.ProcessPoolExecutor(
             1,
             multiprocessing.get_context("spawn"),
             work.start_worker,
             (self._settings,),
         )
+        pool.submit(int)  # starts the process now: the first film need not wait for it
+        return pool

@@ -44,16 +44,16 @@ class Sender:
     Args:
         destination: Where to.
         title: AE title of this side.
-        files: Called with a case for the files to be sent.
-        on_sent: Called with a case once the destination has all of them.
+        files: Called with a case for the files to be sent, and their version.
+        on_sent: Called with a case and version once the destination has all of them.
     """
 
     def __init__(
         self,
         destination: Destination,
         title: str,
-        files: Callable[[str], Sequence[pathlib.Path]],
-        on_sent: Callable[[str], None],
+        files: Callable[[str], tuple[Sequence[pathlib.Path], str]],
+        on_sent: Callable[[str, str], None],
     ):
         self.destination = destination
         self._title, self._files, self._on_sent = title, files, on_sent
@@ -99,7 +99,8 @@ class Sender:
 
     def _send(self, key, send):
         refused = None
-        for path in self._files(key):
+        paths, version = self._files(key)
+        for path in paths:
             try:
                 send(path)
             except _Refused as error:  # the peer is there, and will not have it
@@ -107,9 +108,11 @@ class Sender:
         if refused:
             self._again(key, refused)
             return
-        self._on_sent(key)
+        self._on_sent(key, version)
         with self._fresh:
             self._tries.pop(key, None)
+        if self._files(key)[1] != version:  # scored anew while it was under way
+            self.put(key)
 
     def _again(self, key, error):
         with self._fresh:

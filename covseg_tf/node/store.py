@@ -1,6 +1,7 @@
 """The films of a node and how far each is: files on disk, nothing else."""
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -171,6 +172,9 @@ class Store:
     def finish(self, key: str, row: TriageRow, objects: int) -> None:
         """Says that all of a case is written; the last thing that is done to it.
 
+        Nothing of it is synced: after a power failure `is_whole` tells what is not
+        there, and it is made again of the film, which was.
+
         Args:
             key: The case.
             row: Its row.
@@ -179,22 +183,56 @@ class Store:
         Raises:
             OSError: If it cannot be written.
         """
-        for path in self.made(key, row):
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-        _sync_folder(self.results / DICOM)
-        result = {"objects": objects, "row": row.to_dict(decimals=None)}
-        write_atomic(self.cases / key / _RESULT, json.dumps(result).encode(), sync=True)
-        _sync_folder(self.cases / key)
+        result = {
+            "objects": objects,
+            "row": row.to_dict(decimals=None),
+            "sha256": self._digests(key, row),
+        }
+        write_atomic(self.cases / key / _RESULT, json.dumps(result).encode())
+
+    def is_whole(self, key: str, row: TriageRow) -> bool:
+        """Whether what was made of a case is as it was written.
+
+        Args:
+            key: The case.
+            row: Its row.
+        """
+        try:
+            result = json.loads((self.cases / key / _RESULT).read_bytes())
+            return result["sha256"] == self._digests(key, row)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _digests(self, key, row):
+        return {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in self.made(key, row)
+        }
+
+    def version(self, key: str) -> str:
+        """Returns what tells the result of a case from a later one, or `""`."""
+        with contextlib.suppress(FileNotFoundError):
+            return str((self.cases / key / _RESULT).stat().st_mtime_ns)
+        return ""
 
     def is_sent(self, key: str, name: str) -> bool:
         """Whether a destination has what was made of a case."""
-        return (self.cases / key / f"sent-{name}").exists()
+        try:
+            mark = (self.cases / key / f"sent-{name}").read_text("ascii", "replace")
+        except FileNotFoundError:
+            return False
+        return mark == self.version(key)
 
-    def mark_sent(self, key: str, name: str) -> None:
-        """Says that a destination has it. A mark that is lost is sent again."""
-        with contextlib.suppress(FileNotFoundError):  # removed, or scored anew
-            (self.cases / key / f"sent-{name}").touch()
+    def mark_sent(self, key: str, name: str, version: str) -> None:
+        """Says that a destination has it. A mark that is lost is sent again.
+
+        Args:
+            key: The case.
+            name: The destination.
+            version: Of the result that it has: a late slice may have made it old.
+        """
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            write_atomic(self.cases / key / f"sent-{name}", version.encode())
 
     def age_hours(self, key: str) -> float:
         """Returns how long ago a case was finished."""

@@ -147,7 +147,7 @@ def write_report_dicom(
             data = _to_bytes(made)
     except ValueError as error:
         raise NotWritable(f"the source's header does not allow it ({error}).") from None
-    write_atomic(path, data, sync=True)
+    write_atomic(path, data)
 
 
 def _write_pair(sources, pixels, reference, canvas, bundle, paths):
