@@ -11,7 +11,7 @@ export/beam_triage.py, lie in ROWS as Parquet once all are written. What a clust
 needs, and what happens when an executor is lost: docs/batch.md.
 
 Needs: pip install 'covseg-tf[spark]', Java 17. Time: 5 to 14 s to start on an idle
-machine; then what each image takes, see docs/results/batch.md.
+machine; then what each image takes, as with export/beam_triage.py.
 """
 
 import dataclasses

@@ -121,7 +121,6 @@ class OutputFolder:
 
 
 def read_json(path: str) -> dict:
-    """Reads a JSON file."""
     with _FILES.open(path) as stream:
         return json.loads(stream.read())
 
