@@ -10,8 +10,8 @@ column `file`. Paths are read by the executors. The rows, as those of
 export/beam_triage.py, lie in ROWS as Parquet once all are written. What a cluster
 needs, and what happens when an executor is lost: docs/batch.md.
 
-Needs: pip install 'covseg-tf[spark]', Java 17. Time: 10 to 20 s to start, then 2,000
-images in about a quarter of a minute on 2 CPU cores.
+Needs: pip install 'covseg-tf[spark]', Java 17. Time: 5 to 14 s to start on an idle
+machine; then what each image takes, as with export/beam_triage.py.
 """
 
 import dataclasses

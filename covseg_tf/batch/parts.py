@@ -19,7 +19,6 @@ from apache_beam.io.filesystems import FileSystems
 from covseg_tf.batch.images import MARKER, SHARD, UNFINISHED, absolute, is_remote
 
 _HEAD = {"format": "covseg_batch", "format_version": 1}
-_BLOCK = 1 << 20
 
 
 class BeamFiles:
@@ -61,19 +60,16 @@ class OutputFolder:
         Raises:
             ValueError: If one may not be there, or is of another kind.
         """
-        earlier = self._finished()
-        if earlier and not resume:
+        if (earlier := self._finished()) and not resume:
             raise ValueError(
                 f"{self.path}: holds {len(earlier)} finished part(s); add --resume for "
                 "the images that they lack, or give another folder."
             )
         for part, theirs in earlier.items():
             for key in ("model_sha256", "rows_format"):
+                told = f"{part}: its `{key}` is {theirs.get(key)}, not {marker[key]}; "
                 if theirs.get(key) != marker[key]:
-                    raise ValueError(
-                        f"{part}: its `{key}` is {theirs.get(key)}, not {marker[key]}; "
-                        "give another output folder."
-                    )
+                    raise ValueError(f"{told}give another output folder.")
         return [FileSystems.join(part, "rows-*") for part in earlier]
 
     def _finished(self):
@@ -125,7 +121,6 @@ class OutputFolder:
 
 
 def read_json(path: str) -> dict:
-    """Reads a JSON file."""
     with _FILES.open(path) as stream:
         return json.loads(stream.read())
 
@@ -137,7 +132,7 @@ def count_rows(path: str) -> int:
             import pyarrow.parquet
 
             return pyarrow.parquet.ParquetFile(stream).metadata.num_rows
-        blocks = iter(lambda: stream.read(_BLOCK), b"")
+        blocks = iter(lambda: stream.read(1 << 20), b"")
         return sum(block.count(b"\n") for block in blocks)
 
 
@@ -149,7 +144,6 @@ def _read_marker(path):
         found = None
     if found != _HEAD:
         raise ValueError(
-            f"{path}: is no marker of {' version '.join(map(str, _HEAD.values()))}; "
-            "give another output folder."
+            f"{path}: is no marker of covseg_batch version 1; give another folder."
         )
     return marker
