@@ -8,7 +8,8 @@ def photograph(film, kind, seed=0):
     """Returns a photograph of a film, in colour, and where the film's corners lie.
 
     Perspective, a light that falls off, colour, blur, noise and JPEG; of a screen the
-    beat of the pixels before a dark wall, of a light box a bright one.
+    beat of the pixels before a dark wall, of a light box a bright one, and with
+    `"glare"` a light that is mirrored in it.
     """
     rng = np.random.default_rng(seed)
     scale = 900 / max(film.shape)
@@ -31,6 +32,9 @@ def photograph(film, kind, seed=0):
     picture += wall * (1 - inside)
     y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j].astype(np.float32)
     picture *= 0.75 + 0.35 * (x * np.cos(1) + y * np.sin(1))
+    if kind == "glare":
+        spot = ((x - 0.6) / 0.08) ** 2 + ((y - 0.4) / 0.1) ** 2
+        picture += 110 * np.exp(-spot)
     picture = cv2.GaussianBlur(picture, (0, 0), 1)[..., None] * (0.92, 1, 1.05)
     picture += rng.normal(0, 3, picture.shape[:2])[..., None]
     picture = np.clip(picture, 0, 255).astype(np.uint8)

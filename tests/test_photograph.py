@@ -13,6 +13,7 @@ from covseg_tf.imaging import bytes_sources
 from covseg_tf.imaging.correct.find_quadrilateral import find_quadrilateral
 from covseg_tf.imaging.correct.glare import find_glare
 from covseg_tf.imaging.correct.photograph import is_camera_picture, straighten
+from covseg_tf.serving.repository.bundle_servable import BundleServable
 from covseg_tf.triage.score import describe, predict_film, with_numbers
 
 
@@ -211,19 +212,59 @@ def test_real_films_are_no_photographs():
 
 @pytest.mark.data
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["screen", "lightbox"])
-def test_photographs_of_real_films_score_as_the_films(kind, segmenter):
+@pytest.mark.parametrize(
+    ("kind", "correlation", "points"),
+    # What glare hides and what it looks like is not made good: docs/results.
+    [("screen", 0.97, 5), ("lightbox", 0.97, 5), ("glare", 0.93, 10)],
+)
+def test_photographs_of_real_films_score_as_the_films(
+    kind, correlation, points, segmenter
+):
     paths = sorted((data_root() / "cohen/images").glob("*.png"))[::6][:30]
     pairs, lost = [], 0
     for seed, path in enumerate(paths):
         film = cv2.imread(str(path), 0)
         total = segmenter.predict(film).involvement.total
-        found = segmenter.predict(photograph(film, kind, seed)[0])
+        found = segmenter.predict(_photograph(film, kind, seed)[0])
         assert "photograph" in found.flags
         if total is not None and found.involvement.total is not None:
             pairs.append((total, found.involvement.total))
         lost += total is not None and found.involvement.total is None
     plain, photographed = np.array(pairs).T
     assert lost <= 0.05 * len(pairs)
-    assert np.abs(plain - photographed).mean() < 5
-    assert np.corrcoef(plain, photographed)[0, 1] >= 0.97
+    off = np.abs(plain - photographed).mean()
+    together = np.corrcoef(plain, photographed)[0, 1]
+    print(
+        f"{kind}: {len(pairs)} scored, {lost} not, {off:.1f} points, r {together:.3f}"
+    )
+    assert off < points
+    assert together >= correlation
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_what_is_no_film_stays_refused(segmenter):
+    refused = {True: 0, False: 0}
+    paths = sorted((data_root() / "guard/images").glob("*.png"))
+    paths = [path for path in paths if "CXR" not in path.name][1::6]
+    for seed, path in enumerate(paths):
+        image = cv2.imread(str(path), 0)
+        kind = ("screen", "lightbox", "glare")[seed % 3]
+        picture = _photograph(image, kind, seed)[0]
+        for photographed, shown in ((False, image), (True, picture)):
+            found = segmenter.predict(shown)
+            refused[photographed] += found.involvement.total is None
+    print(f"of {len(paths)} refused: {refused}")
+    assert refused[True] >= refused[False]
+
+
+def test_a_server_gives_maps_as_the_film_lies_in_the_photograph(film, segmenter):
+    picture = photograph(film, "screen", 1)[0]
+    data = np.array([encoded(picture)], object)
+    served = BundleServable("xray").predict("encoded_image", {"image_bytes": data})
+    expected = segmenter.predict(picture)
+    found = cv2.resize(served["lung"][0, ..., 0], picture.shape[1::-1]) > 0.5
+    both = np.count_nonzero(found & expected.lung_mask)
+    assert 2 * both / (found.sum() + expected.lung_mask.sum()) > 0.98
+    total = expected.involvement.total
+    assert served["involved_percent"][0] == pytest.approx(total, abs=2)

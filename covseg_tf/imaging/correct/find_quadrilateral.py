@@ -57,7 +57,7 @@ def find_quadrilateral(grey: np.ndarray) -> Quadrilateral | None:
     corners = _outline_of(np.abs(small - wall) > limit)
     if corners is None:
         return None
-    scale = np.float32([grey.shape[1] / columns, grey.shape[0] / rows])
+    scale = np.array([grey.shape[1] / columns, grey.shape[0] / rows], np.float32)
     corners = (corners + 0.5) * scale - 0.5
     for reach in (1.5, 0.75):  # pixels of the small picture
         corners = _refined(grey, wall, corners, reach / factor, limit)

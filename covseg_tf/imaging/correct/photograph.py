@@ -41,14 +41,13 @@ class Photograph:
         Args:
             image: `(rows, columns)` of the film's shape: a map, or a mask of bool.
         """
-        levels = image.astype(np.float32)
         rows, columns = self.shape
-        turn = _transform(self.corners, self.pixels.shape)
-        levels = cv2.warpPerspective(levels, np.linalg.inv(turn), (columns, rows))
+        turn = np.linalg.inv(_transform(self.corners, self.pixels.shape))
+        levels = cv2.warpPerspective(image.astype(np.float32), turn, (columns, rows))
         if image.dtype == bool:
             return levels > 0.5
         if image.dtype.kind in "ui":
-            levels = np.rint(levels)
+            return np.rint(levels).astype(image.dtype)
         return levels.astype(image.dtype)
 
     def resized(self, rows: int, columns: int) -> "Photograph":
@@ -58,7 +57,7 @@ class Photograph:
             rows: Rows of both.
             columns: Columns of both.
         """
-        scale = np.float32([columns / self.shape[1], rows / self.shape[0]])
+        scale = np.array([columns / self.shape[1], rows / self.shape[0]], np.float32)
         film = cv2.resize(self.pixels, (columns, rows), interpolation=cv2.INTER_AREA)
         corners = (self.corners + 0.5) * scale - 0.5
         return Photograph(film, corners, (rows, columns))
