@@ -129,8 +129,8 @@ Written by `python export/web/vendor.py` from npm; do not edit by hand.
 
 LiteRT.js is Apache-2.0 (`litert/LICENSE`), dicom-parser MIT
 (`dicom-parser/LICENSE`), Cornerstone's codecs MIT (`codecs/LICENSE.cornerstone`),
-with CharLS (BSD-3-Clause) and OpenJPEG (BSD-2-Clause) in them. Changed: the codecs' scripts
-export their factory, as modules do; in `litert/index.js` one import names
+with CharLS (BSD-3-Clause) and OpenJPEG (BSD-2-Clause) in them. Changed: the codecs'
+scripts export their factory, as modules do; in `litert/index.js` one import names
 `./wasm-utils.js` instead of the package, and no WebGPU device is asked for;
 source-map comments are gone; the WebAssembly file is packed with gzip. Of
 LiteRT.js's four builds this is the one without threads and relaxed SIMD: it needs
