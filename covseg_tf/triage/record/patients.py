@@ -22,8 +22,8 @@ def by_patient(rows: Sequence[TriageRow]) -> list[TriageRow]:
         All of them in that order. One that follows an older film of its patient has
         its `change_percent`.
     """
-    groups = defaultdict(list)
-    loose = []
+    groups: defaultdict[tuple[str, str], list[TriageRow]] = defaultdict(list)
+    loose: list[TriageRow] = []
     for row in sorted(rows, key=urgency):
         patient = _patient(row)
         (groups[patient] if patient else loose).append(row)

@@ -3,14 +3,12 @@
  * @module
  */
 
-import {extentOf, sentencesOf} from './flags.js';
 import {changeOf, whoIs} from './identity.js';
+import {headingRow, setText, tableRow} from './line.js';
 import {comparison, hasBlocks, PARTS, placeOf, WAYS} from './order.js';
-import {percent} from './template.js';
-import {isScored, numbersOf} from './worklist.js';
+import {isScored} from './worklist.js';
 
 const $ = (id) => document.getElementById(id);
-const COLUMNS = 6;
 
 /** The list; a row that comes touches its own line and no other. */
 export class Table {
@@ -241,65 +239,4 @@ function start() {
 
 function blockOf(row) {
   return isScored(row) ? 'scored' : 'unscored';
-}
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function tableRow(row, onChoose) {
-  const line = document.createElement('tr');
-  const {total, right, left} = numbersOf(row);
-  // Counted by the style sheet: a row that comes changes no other's line.
-  line.append(number('', 'count'), nameCell(row, onChoose));
-  line.append(number(extentOf(row)), totalCell(total));
-  line.append(number(percent(right), 'aside'), number(percent(left), 'aside'));
-  return line;
-}
-
-function headingRow() {
-  const line = document.createElement('tr');
-  const cell = document.createElement('th');
-  [cell.colSpan, cell.scope] = [COLUMNS, 'col'];
-  line.className = 'group';
-  line.append(cell);
-  return line;
-}
-
-function nameCell(row, onChoose) {
-  const cell = document.createElement('td');
-  const button = document.createElement('button');
-  button.type = 'button';
-  button.textContent = row.file;
-  button.addEventListener('click', () => onChoose(row));
-  cell.append(button);
-  const who = whoIs(row);
-  if (who) cell.append(note(who, 'who'));
-  const text = sentencesOf(row).join(' ');
-  if (text) cell.append(note(text, 'warn'));
-  return cell;
-}
-
-function note(text, kind) {
-  const element = document.createElement('p');
-  [element.className, element.textContent] = [kind, text];
-  return element;
-}
-
-function totalCell(total) {
-  const cell = number(percent(total));
-  if (total !== null) {
-    const bar = document.createElement('span');
-    bar.className = 'bar';
-    bar.style.width = `${total}%`;
-    cell.append(bar);
-  }
-  return cell;
-}
-
-function number(text, kind = '') {
-  const cell = document.createElement('td');
-  cell.className = `n ${kind}`;
-  cell.textContent = text;
-  return cell;
 }
