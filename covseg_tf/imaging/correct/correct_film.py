@@ -22,12 +22,25 @@ def correct_film(film: Film) -> Film:
         film: Any radiograph; a doubtful one comes back as it is.
     """
     pixels, box, notes = film.pixels, film.box, film.notes
-    top, left, bottom, right = find_frame(pixels)
-    inside = np.ascontiguousarray(pixels[top:bottom, left:right])
+    if "padding_left_out" in notes:  # none of the film, however narrow; it is black
+        pixels, box = _cut(pixels, _within_black(pixels), box)
+    inside, inner = _cut(pixels, find_frame(pixels), box)
     if inside.size <= (1 - _LEAST_FRAMED) * pixels.size:
-        pixels = inside
-        box = (box[0] + top, box[1] + left)
+        pixels, box = inside, inner
         notes += ("borders_cropped",)
     if looks_inverted(inside):
         pixels, notes = 255 - pixels, (*notes, "inverted")
     return dataclasses.replace(film, pixels=pixels, box=box, notes=notes)
+
+
+def _cut(pixels, frame, box):
+    top, left, bottom, right = frame
+    inside = np.ascontiguousarray(pixels[top:bottom, left:right])
+    return inside, (box[0] + top, box[1] + left)
+
+
+def _within_black(pixels):
+    if not pixels.any():
+        return (0, 0, *pixels.shape)
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -25,9 +25,12 @@ const SIDE = 32;
  *   what was done.
  */
 export function correctFilm(film, chest) {
-  const inside = cut(film, findFrame(film));
   const notes = [...(film.notes ?? [])];
-  let {rows, columns, data} = film;
+  // What the header calls padding is none of the film, however narrow; it is black.
+  const isPadded = notes.includes('padding_left_out');
+  const whole = isPadded ? cut(film, withinBlack(film)) : film;
+  const inside = cut(whole, findFrame(whole));
+  let {rows, columns, data} = whole;
   if (inside.data.length <= (1 - LEAST_FRAMED) * data.length) {
     ({rows, columns, data} = inside);
     notes.push('borders_cropped');
@@ -105,6 +108,17 @@ function flatRun({count, length, at, low, high}) {
     if (leaves / length >= EDGE) return flat;
   }
   return 0;
+}
+
+function withinBlack({rows, columns, data}) {
+  let [top, left, bottom, right] = [rows, columns, 0, 0];
+  data.forEach((level, i) => {
+    if (level === 0) return;
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    [top, bottom] = [Math.min(top, row), Math.max(bottom, row + 1)];
+    [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
+  });
+  return bottom ? [top, left, bottom, right] : [0, 0, rows, columns];
 }
 
 function cut({columns, data}, [top, left, bottom, right]) {
