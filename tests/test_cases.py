@@ -109,6 +109,15 @@ def test_padding_is_no_film(xray, right, name):
     assert found.involvement.total == pytest.approx(right, abs=CLOSE)
 
 
+def test_padding_on_one_side_keeps_the_proportions():
+    pixels = DEEP.copy()
+    pixels[:, : DEEP.shape[1] // 20] = 65535
+    (source,) = bytes_sources("a", dicom(pixels, PixelPaddingValue=65535))
+    film = source.read()
+    assert film.pixels.shape == FILM.shape
+    assert not film.pixels[:, : DEEP.shape[1] // 20].any()
+
+
 ODD_HEADERS = {
     "12 bits in the upper ones of 16": lambda: dicom(
         DEEP * 16 + 9, BitsStored=12, HighBit=15

@@ -40,7 +40,12 @@ def _cut(pixels, frame, box):
 
 
 def _within_black(pixels):
-    if not pixels.any():
-        return (0, 0, *pixels.shape)
-    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+    """What lies between bands on opposite sides; a band on one side took film away."""
+    ends = []
+    for axis in (1, 0):
+        held = np.flatnonzero(pixels.any(axis=axis))
+        first, last = (int(held[0]), int(held[-1]) + 1) if held.size else (0, 0)
+        between = first > 0 and last < pixels.shape[1 - axis]
+        ends.append((first, last) if between else (0, pixels.shape[1 - axis]))
+    (top, bottom), (left, right) = ends
+    return top, left, bottom, right

@@ -110,6 +110,7 @@ function flatRun({count, length, at, low, high}) {
   return 0;
 }
 
+/** What lies between bands on opposite sides; a band on one side took film away. */
 function withinBlack({rows, columns, data}) {
   let [top, left, bottom, right] = [rows, columns, 0, 0];
   data.forEach((level, i) => {
@@ -118,7 +119,9 @@ function withinBlack({rows, columns, data}) {
     [top, bottom] = [Math.min(top, row), Math.max(bottom, row + 1)];
     [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
   });
-  return bottom ? [top, left, bottom, right] : [0, 0, rows, columns];
+  if (!(top > 0 && bottom > 0 && bottom < rows)) [top, bottom] = [0, rows];
+  if (!(left > 0 && right > 0 && right < columns)) [left, right] = [0, columns];
+  return [top, left, bottom, right];
 }
 
 function cut({columns, data}, [top, left, bottom, right]) {
