@@ -259,6 +259,22 @@ def test_contrast_is_not_lost(xray, right, name):
     assert not note or note in notes
 
 
+def test_serving_keeps_contrast_as_triage_does(xray, right, tmp_path):
+    """By a file and by an array; a window of CT stays as it is."""
+    from covseg_tf.serving.client import _to_bytes
+    from covseg_tf.serving.repository.bundle_servable import BundleServable
+
+    served = BundleServable("xray")
+    path = tmp_path / "film.png"
+    path.write_bytes(encode(".png", hot(DEEP)))
+    for image in (path, hot(DEEP)):
+        grey = served._grey(cv2.imdecode(np.frombuffer(_to_bytes(image), np.uint8), -1))
+        found = xray.predict(grey).involvement.total
+        assert found == pytest.approx(right, abs=CLOSE)
+    narrow = (FILM // 16 + 180).astype(np.uint8)
+    np.testing.assert_array_equal(BundleServable("ct_small")._grey(narrow), narrow)
+
+
 FLAGGED = {
     "04b four grey levels": lambda: encode(".png", FILM // 64 * 85),
     "04 a sixteenth of its brightness": lambda: encode(".png", FILM // 16),

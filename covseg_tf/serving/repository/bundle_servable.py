@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import Bundle, Segmenter, load_bundle
-from covseg_tf.imaging import as_grey
+from covseg_tf.imaging import as_grey, to_grey
 from covseg_tf.serving.errors import InvalidRequest
 from covseg_tf.serving.repository.servable import IMAGE_INPUT, Servable
 from covseg_tf.serving.wire import Signature, TensorSpec
@@ -53,6 +53,9 @@ class BundleServable(Servable):
         max_batch: int = 64,
     ):
         bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        # As in `Segmenter`: what is narrow in a window of CT is not to be widened.
+        is_film = bundle.modality == "xray"
+        self._grey = (lambda image: as_grey(image)[0]) if is_film else to_grey
         self._spec, self._threshold = bundle.preprocessing, bundle.threshold
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
         for _ in range(workers):
@@ -67,7 +70,7 @@ class BundleServable(Servable):
         if signature_name == "serving_default":
             pixels = (_to_pixels(image, self._spec.scale) for image in images)
         else:
-            pixels = (self._spec.resize(_decode(data)) for data in images)
+            pixels = (self._spec.resize(self._grey(_decode(data))) for data in images)
         with self._segmenter() as segmenter:
             levels = [segmenter.run(image) for image in while_wanted(pixels)]
         maps = {
@@ -115,7 +118,7 @@ def _decode(data):
         raise InvalidRequest(f"the image is damaged ({error.err}).") from None
     if image is None:
         raise InvalidRequest("the image is damaged; save it again as PNG or JPEG.")
-    return as_grey(image)[0]
+    return image
 
 
 def _to_pixels(image, scale):
