@@ -15,9 +15,9 @@ def groups(data, wheels, seed):
     rng = np.random.default_rng(seed)
     val = sources.films(data, "Val")
     hospitals = {
-        source: sources.listed(data, source, split="test")
-        for source in (*sources.TRAINED, *sources.UNSEEN)
+        source: sources.listed(data, source, split="test") for source in sources.TRAINED
     }
+    hospitals |= {source: sources.listed(data, source) for source in sources.UNSEEN}
     other = hospitals["general_blockchain"]
     yield "COVID-QU-Ex Val", "xray", val
     for source, pictures in hospitals.items():
