@@ -84,7 +84,7 @@ def parse_options(
     try:
         return options_class(**vars(known), **{at: tuple(unknown) for at in left})
     except ValueError as error:
-        parser.error(str(error))
+        parser.error(_with_flags(str(error), options_class))
 
 
 def command(
@@ -171,6 +171,8 @@ def run_command(
         code, line = _refusal(error, needs)
         if not code or os.environ.get("COVSEG_TRACEBACK") == "1":
             raise
+        if dataclasses.is_dataclass(options):
+            line = _with_flags(line, options)
     print(f"{name}: {line}", file=sys.stderr)
     return code
 
@@ -188,6 +190,15 @@ def _refusal(error, needs):
             if line.startswith("ValueError: "):
                 return 2, line.removeprefix("ValueError: ")
     return 0, ""
+
+
+def _with_flags(line, options):
+    """A line of the library for who typed flags: `report_images` is --report-images."""
+    for field in dataclasses.fields(options):
+        flag = "--" + field.name.replace("_", "-")
+        typed = field.name.upper() if field.metadata.get("positional") else flag
+        line = line.replace(f"`{field.name}`", typed)
+    return line
 
 
 class _Parser(argparse.ArgumentParser):

@@ -16,11 +16,17 @@ import cv2
 import numpy as np
 import pydicom
 import pytest
-from conftest import ROOT
+from conftest import ROOT, data_root
 from test_sources import dicom, encode, failure
 
 from covseg_tf.edge import Segmenter, draw_phantom
-from covseg_tf.imaging import Film, bytes_sources, find_sources, read_image
+from covseg_tf.imaging import (
+    Film,
+    bytes_sources,
+    find_sources,
+    read_image,
+    to_grey,
+)
 from covseg_tf.triage import triage
 from covseg_tf.triage.score import describe, score_volume
 
@@ -70,6 +76,97 @@ def padded(fields):
     """A film within a band of padding, far below it."""
     pixels = np.pad(DEEP.astype(np.int16), 20, constant_values=-32768)
     return dicom(pixels, PixelRepresentation=1, **fields)
+
+
+def framed(value, width=20, **fields):
+    """A film within narrow bands of a value that the header names."""
+    kind = np.int16 if value < 0 else np.uint16
+    pixels = np.pad(DEEP.astype(kind), width, constant_values=value)
+    return dicom(pixels, PixelRepresentation=int(value < 0), **fields)
+
+
+PADDED = {
+    "below": lambda: framed(-2000, PixelPaddingValue=-2000),
+    "above": lambda: framed(65535, 7, PixelPaddingValue=65535),
+    "a range": lambda: framed(
+        63536, PixelPaddingValue=63000, PixelPaddingRangeLimit=65535
+    ),
+    "in a window": lambda: framed(
+        65535, 40, PixelPaddingValue=65535, WindowCenter=2048, WindowWidth=4096
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PADDED)
+def test_padding_is_no_film(xray, right, name):
+    (source,) = bytes_sources("a", PADDED[name]())
+    film = source.read()
+    width = (film.shape[0] - FILM.shape[0]) // 2
+    assert film.box == (width, width)
+    assert film.pixels.shape == FILM.shape
+    assert "padding_left_out" in film.notes
+    found = xray.predict(film.pixels)
+    assert found.involvement.total == pytest.approx(right, abs=CLOSE)
+
+
+def test_padding_on_one_side_keeps_the_proportions():
+    pixels = DEEP.copy()
+    pixels[:, : DEEP.shape[1] // 20] = 65535
+    (source,) = bytes_sources("a", dicom(pixels, PixelPaddingValue=65535))
+    film = source.read()
+    assert film.pixels.shape == FILM.shape
+    assert not film.pixels[:, : DEEP.shape[1] // 20].any()
+
+
+ODD_HEADERS = {
+    "12 bits in the upper ones of 16": lambda: dicom(
+        DEEP * 16 + 9, BitsStored=12, HighBit=15
+    ),
+    "no bits stored": lambda: dicom(DEEP, BitsStored=None),
+    "no samples": lambda: dicom(DEEP, SamplesPerPixel=None),
+    "lower case": lambda: dicom(DEEP, PhotometricInterpretation="monochrome2"),
+    "nothing of greys": lambda: dicom(DEEP, PhotometricInterpretation=""),
+    "no frames": lambda: dicom(DEEP, NumberOfFrames=0),
+    "slope of two": lambda: dicom(DEEP, RescaleSlope=[1, 1], RescaleIntercept=0),
+    "signed": lambda: dicom(DEEP.astype(np.int16) - 2048, PixelRepresentation=1),
+    "10 bits": lambda: dicom(DEEP // 4, BitsStored=10, HighBit=9),
+    "14 bits": lambda: dicom(DEEP * 4, BitsStored=14, HighBit=13),
+}
+
+
+@pytest.mark.parametrize("name", ODD_HEADERS)
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+def test_a_header_that_says_little_or_oddly(name):
+    (source,) = bytes_sources("a", ODD_HEADERS[name]())
+    (plain,) = bytes_sources("a", dicom(DEEP))
+    expected = plain.read().pixels.astype(int)
+    assert np.abs(source.read().pixels - expected).max() <= 1
+
+
+def test_a_sixteenth_of_its_brightness(xray):
+    for deep in (DEEP * 16, FILM.astype(np.uint16) * 257):
+        found = [look(xray, encode(".png", x)) for x in (deep, deep // 16)]
+        whole, dim = (prediction.involvement.total for prediction, _ in found)
+        assert dim == pytest.approx(whole, abs=CLOSE)
+
+
+@pytest.mark.data
+def test_real_films_at_a_sixteenth_of_their_brightness(xray):
+    """In 16 bits they read alike; in 8 too few greys are left to be scored."""
+    folder = data_root() / "general_blockchain" / "images"
+    paths = sorted(folder.glob("*.png"))[:12]
+    if len(paths) < 12:
+        pytest.skip(f"no films in {folder}")
+    for path in paths:
+        grey = to_grey(read_image(path))
+        deep = grey.astype(np.uint16) * 257
+        whole, dim = (
+            xray.predict(pixels).involvement.total for pixels in (deep, deep // 16)
+        )
+        assert dim == pytest.approx(whole, abs=3), path.name
+        lost = xray.predict(grey // 16)
+        assert lost.flags[0] == "too_few_greys", path.name
+        assert lost.involvement.total is None
 
 
 def windowed(center, width):
@@ -160,6 +257,22 @@ def test_contrast_is_not_lost(xray, right, name):
     assert found.flags == ()
     assert found.involvement.total == pytest.approx(right, abs=CLOSE)
     assert not note or note in notes
+
+
+def test_serving_keeps_contrast_as_triage_does(xray, right, tmp_path):
+    """By a file and by an array; a window of CT stays as it is."""
+    from covseg_tf.serving.client import _to_bytes
+    from covseg_tf.serving.repository.bundle_servable import BundleServable
+
+    served = BundleServable("xray")
+    path = tmp_path / "film.png"
+    path.write_bytes(encode(".png", hot(DEEP)))
+    for image in (path, hot(DEEP)):
+        grey = served._grey(cv2.imdecode(np.frombuffer(_to_bytes(image), np.uint8), -1))
+        found = xray.predict(grey).involvement.total
+        assert found == pytest.approx(right, abs=CLOSE)
+    narrow = (FILM // 16 + 180).astype(np.uint8)
+    np.testing.assert_array_equal(BundleServable("ct_small")._grey(narrow), narrow)
 
 
 FLAGGED = {

@@ -255,7 +255,7 @@ def test_command(data, tmp_path, capsys):
     [
         (["nothing"], "no such folder"),
         (["."], "no layout that is known"),
-        ([".", "--limit", "0"], "`limit` must be at least 1"),
+        ([".", "--limit", "0"], "--limit must be at least 1"),
         ([".", "--out", "file"], "is a file; give a folder"),
     ],
 )

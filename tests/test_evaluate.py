@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -229,6 +230,9 @@ def test_command_prints_both_protocols_and_leaves_files(
         (("MODEL", "nowhere"), "nowhere: no such folder"),
         (("MODEL", "DATA", "--split", "Test"), "no split 'Test'. It has: Train, Val"),
         (("MODEL", "DATA", "--compare", "net"), "TITLE=MODEL"),
+        (("MODEL", "DATA", "--compare", "a=b", "a=c"), "a title of its own"),
+        (("MODEL", "DATA", "--compare", "a=nothing"), "nothing: no such model"),
+        (("MODEL", "DATA", "--compare", "tiny=MODEL"), "a title of its own"),
         (("MODEL", "DATA", "--threads", "0"), "--threads at least 1"),
     ],
 )
@@ -237,6 +241,7 @@ def test_command_refuses_in_one_line_and_writes_nothing(
 ):
     places = {"MODEL": tiny_bundle, "DATA": phantom_data}
     words = [places.get(word, word) for word in words]
+    words = [str(word).replace("=MODEL", f"={tiny_bundle}") for word in words]
     assert run("evaluate", *words, "--out", tmp_path / "out") == 2
     error = capsys.readouterr().err.strip()
     assert text in error
@@ -244,11 +249,38 @@ def test_command_refuses_in_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_without_keras_the_command_says_what_to_install(phantom_data, tmp_path):
+def run_without_tensorflow(*words):
+    """The command where TensorFlow, Keras and the exporters cannot be imported."""
+    blocked = ("tensorflow", "keras", "tf_keras", "covseg_tf.deploy")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked})); "
+        f"from covseg_tf import cli; sys.exit(cli.main({list(map(str, words))!r}))"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+
+
+def test_a_bundle_is_scored_without_tensorflow(tiny_bundle, phantom_data, tmp_path):
+    words = ("evaluate", tiny_bundle, phantom_data, "--split", "Val", "--mirror")
+    same = shutil.copytree(tiny_bundle, tmp_path / "same")
+    done = run_without_tensorflow(
+        *words, "--out", tmp_path / "a", "--compare", f"twin={same}"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert run(*words, "--out", tmp_path / "b") == 0
+    for name in ("rows.csv", "curve.csv", "summary.json"):
+        assert (tmp_path / "a" / name).read_text() == (
+            tmp_path / "b" / name
+        ).read_text()
+
+
+def test_without_keras_the_command_says_what_to_install(forms, phantom_data, tmp_path):
     code = (
         "import sys; sys.modules['keras'] = None; from covseg_tf import cli; "
-        f"sys.exit(cli.main(['evaluate', 'xray', {str(phantom_data)!r}, '--out', "
-        f"{str(tmp_path / 'out')!r}]))"
+        f"sys.exit(cli.main(['evaluate', {str(forms[0])!r}, {str(phantom_data)!r}, "
+        f"'--out', {str(tmp_path / 'out')!r}]))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True

@@ -42,11 +42,11 @@ def test_every_field_is_a_flag():
         (["--zzz"], "unknown option --zzz; see --help."),
         (["stray"], "stray"),
         (["--epochs", "many"], "invalid int value: 'many'"),
-        (["--epochs", "0"], "`epochs` must be at least 1. Received: 0"),
-        (["--batch-size", "0"], "`batch_size` must be at least 1. Received: 0"),
-        (["--patience", "-1"], "`patience` must be at least 0. Received: -1"),
-        (["--learning-rate", "nan"], "`learning_rate` must be positive"),
-        (["--seed", "-1"], "`seed` must be in [0, 2**32). Received: -1"),
+        (["--epochs", "0"], "--epochs must be at least 1. Received: 0"),
+        (["--batch-size", "0"], "--batch-size must be at least 1. Received: 0"),
+        (["--patience", "-1"], "--patience must be at least 0. Received: -1"),
+        (["--learning-rate", "nan"], "--learning-rate must be positive"),
+        (["--seed", "-1"], "--seed must be in [0, 2**32). Received: -1"),
     ],
 )
 def test_a_bad_word_is_one_line_and_exit_code_2(words, message, capsys):
@@ -100,6 +100,7 @@ def test_places_lists_choices_and_what_is_left():
     [
         (None, 0, ""),
         (ValueError("two\n lines"), 2, "two lines"),
+        (ValueError("`form`, not `model`, of `x`"), 2, "--form, not MODEL, of `x`"),
         (FileNotFoundError(2, "No such file", "x"), 1, "[Errno 2] No such file: 'x'"),
         (KeyboardInterrupt("; 2 done"), 130, "interrupted; 2 done"),
         (ImportError("", name="onnx"), 2, "needs onnx; pip install 'covseg-tf[x]'."),

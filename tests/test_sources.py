@@ -495,10 +495,15 @@ def test_nifti_of_grey_levels_and_of_nothing_known():
     assert volume.notes == ("grey_volume",)
     assert volume.slices[0, 2, 3] == grey[0, 0, 0]  # left, back, feet
     assert "Expected a CT in HU" in reason(nifti(grey.astype(np.int16) * 100))
-    for bad in (np.nan, np.inf, -np.inf):
-        values = np.full((4, 3, 2), -850, np.float32)
+    values = np.full((4, 3, 2), -850, np.float32)
+    values[3] = -1024
+    plain = read(nifti(values)).slices
+    values[3, 1] = np.nan  # corners that no ray has met
+    np.testing.assert_array_equal(read(nifti(values)).slices, plain)
+    for bad in (np.inf, -np.inf):
         values[1, 1, 1] = bad
-        assert "NaN or infinity" in reason(nifti(values))
+        assert "holds infinity" in reason(nifti(values))
+    assert "NaN alone" in reason(nifti(np.full((4, 3, 2), np.nan)))
     assert "Received shape" in reason(nifti(np.zeros((4, 3), np.uint8)))
     assert "Received shape" in reason(nifti(np.zeros((4, 3, 2, 5), np.uint8)))
 

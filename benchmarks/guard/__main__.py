@@ -2,13 +2,16 @@
 
     python -m benchmarks.guard fit --data DATA --wheels WHEELS
     python -m benchmarks.guard measure --data DATA [--wheels WHEELS] [--out FOLDER]
+    python -m benchmarks.guard page
 
-`fit` writes `covseg_tf/edge/guard_weights.npy` (5 minutes on one core) from films of
-COVID-QU-Ex Train, slices of the training patients of COVID-19-CT-Seg, phantoms,
-drawings, and pictures in published wheels. `measure` counts on what `fit` never saw:
-Val, General Blockchain, the other patients, other pictures, pydicom's test files,
-new phantoms and drawings (same formulas, other seed). WHEELS is a folder that
-`benchmarks/guard/sources.py` tells how to fill; without it there are no photographs.
+`fit` writes `covseg_tf/edge/guard_weights.npy` (5 minutes on one core) from the train
+rows of all films, slices of the training patients of COVID-19-CT-Seg and what is
+computed from them, phantoms, drawings, and pictures in published wheels. `measure`
+counts on what `fit` never saw: test rows of nine folders, the folder of what must not
+be scored, the other patients, other pictures, pydicom's test files, new phantoms and
+drawings (same formulas, other seed). `page` writes docs/results/guard.md. WHEELS is a
+folder that `benchmarks/guard/sources.py` tells how to fill; without it there are no
+photographs.
 FOLDER receives `views.csv`, `lungs.csv` (the flags of the lungs' outline) and
 `cost.csv`.
 """
@@ -23,13 +26,16 @@ import cv2
 import numpy as np
 
 from benchmarks.guard import drawings, fit, groups, lungs
+from benchmarks.guard.page import write_page
 from covseg_tf.edge import draw_phantom, guard
 from covseg_tf.evaluation import write_rows
 from covseg_tf.options import command, group, option
 
 
 def run_fit(options):
-    features, classes, kinds = fit.gather(options.data, options.wheels, 0)
+    features, classes, kinds = fit.gather(
+        options.data, options.wheels, 0, options.share
+    )
     for kind in np.unique(kinds):
         print(f"{kind:20s} {np.count_nonzero(kinds == kind):6d}")
     np.save(guard.WEIGHTS, fit.fit(features, classes, 0))
@@ -38,13 +44,13 @@ def run_fit(options):
 
 def run_measure(options):
     tables = {
-        "views": _views(options.data, options.wheels),
-        "lungs": lungs.count(options.data),
-        "cost": _costs(),
+        "views": lambda: _views(options.data, options.wheels),
+        "lungs": lambda: lungs.count(options.data),
+        "cost": _costs,
     }
-    for name, table in tables.items():
+    for name in options.only or tables:
         rows = []
-        for row in table:
+        for row in tables[name]():
             print(*row.values(), sep="\t", flush=True)
             rows.append(row)
         if options.out is not None:
@@ -92,6 +98,11 @@ def _count(name, view, pictures, modality):
 class FitOptions:
     data: pathlib.Path = option("folder of the data sets")
     wheels: pathlib.Path = option("folder of the wheels")
+    share: float = option("share of the pictures, for a quick fit", 1.0)
+
+    def __post_init__(self):
+        if not 0 < self.share <= 1:
+            raise ValueError(f"--share must be above 0, at most 1, not {self.share}.")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,6 +110,14 @@ class MeasureOptions:
     data: pathlib.Path = option("folder of the data sets")
     wheels: pathlib.Path | None = option("folder of the wheels", None)
     out: pathlib.Path | None = option("folder for the CSV files", None)
+    only: tuple[str, ...] = option(
+        "which tables", (), choices=("views", "lungs", "cost")
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PageOptions:
+    """There are none."""
 
 
 cv2.setNumThreads(1)
@@ -108,6 +127,7 @@ main = group(
     {
         "fit": command("guard fit", __doc__, FitOptions, run_fit),
         "measure": command("guard measure", __doc__, MeasureOptions, run_measure),
+        "page": command("guard page", __doc__, PageOptions, lambda _: write_page()),
     },
 )
 

@@ -100,6 +100,14 @@ def narrow(rng, pixels):
     return cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.3, 1.5))
 
 
+def tighten(rng, pixels, most=0.3):
+    """As figures are cut: the air around, and some of what is in it, is gone."""
+    rows, columns = pixels.shape
+    top, bottom = (int(x * rows) for x in rng.uniform(0.02, most, 2))
+    left, right = (int(x * columns) for x in rng.uniform(0.02, most / 2, 2))
+    return resize(pixels[top : rows - bottom, left : columns - right])
+
+
 def jigsaw(rng, pixels):
     """Its tiles in another order."""
     count = int(rng.integers(2, 6))

@@ -2,19 +2,28 @@
 
 import numpy as np
 
-from benchmarks.guard import changes, drawings, sources
+from benchmarks.guard import changes, drawings, reformats, sources
 from covseg_tf.edge import draw_phantom, guard
 
 # Pictures drawn per kind.
-COUNTS = {"drawing": 700, "film": 1000, "photo": 9000, "phantom": 700, "slice": 1500}
-EPOCHS, BATCH, RATE, DECAY, DROP = 24, 128, 1.5e-3, 3e-3, 0.25
+COUNTS = {
+    "drawing": 500,
+    "film": 800,
+    "photo": 7000,
+    "phantom": 700,
+    "slice": 1500,
+    "lateral": 5000,
+    "reformat": 5000,
+}
+NETWORKS, HIDDEN = 3, 24
+EPOCHS, BATCH, RATE, DECAY, DROP = 16, 128, 1.5e-3, 3e-3, 0.25
 
 
-def gather(data, wheels, seed):
+def gather(data, wheels, seed, share=1.0):
     """Features `(pictures, features)`, classes `(pictures,)`, kinds, weights."""
     rng = np.random.default_rng(seed)
     rows = []
-    for kind, view, picture in examples(rng, data, wheels):
+    for kind, view, picture in examples(rng, data, wheels, share):
         features = guard.view_features(picture)
         if features is not None:
             rows.append((features, guard.VIEWS.index(view), kind))
@@ -22,32 +31,38 @@ def gather(data, wheels, seed):
     return np.stack(features), np.array(classes), np.array(kinds)
 
 
-def examples(rng, data, wheels):
-    """Yields `(kind, view, picture)`."""
+def examples(rng, data, wheels, share=1.0):
+    """Yields `(kind, view, picture)`, that share of `COUNTS`, films and slices."""
+    counts = {kind: max(1, round(share * count)) for kind, count in COUNTS.items()}
+    step = round(1 / share)
     films = sources.films(data, "Train")
-    slices = sources.slices(data, "train")
+    for source in sources.TRAINED:
+        films += sources.listed(data, source, split="train")
+    films, slices = films[::step], sources.slices(data, "train")[::step]
     photos = list(sources.pictures(wheels, sources.FIT).values())
     yield from _films(rng, films)
-    yield from _phantoms(rng)
+    yield from _phantoms(rng, counts)
     yield from _slices(rng, slices)
-    yield from _photos(rng, photos)
-    yield from _drawings(rng)
+    yield from _reformats(rng, sources.volumes(data, "train"), films, counts)
+    yield from _photos(rng, photos, counts)
+    yield from _drawings(rng, counts)
 
 
 def _films(rng, films):
     spoil = (changes.turn, changes.turn, changes.jigsaw, changes.warp, changes.detail)
     for film in films:
         yield "film", "xray", film
-        for _ in range(4):
+        for _ in range(3):
             yield "film", "xray", changes.vary(rng, film)
-        for change in spoil:
+        for change in rng.choice(spoil, 3, replace=False):
             yield f"film {change.__name__}", "other", _worn(rng, change(rng, film))
+        yield "film one-sided", "other", _worn(rng, reformats.one_sided(rng, film))
         pick = [films[i] for i in rng.integers(0, len(films), 4)]
         yield "film collage", "other", _worn(rng, changes.collage(rng, pick))
 
 
-def _phantoms(rng):
-    for number in range(COUNTS["phantom"]):
+def _phantoms(rng, counts):
+    for number in range(counts["phantom"]):
         size = int(rng.choice([128, 256]))
         phantom = draw_phantom(10_000 + number, rng.uniform(0, 0.95), size).image
         yield "phantom", "xray", phantom
@@ -65,6 +80,11 @@ def _slices(rng, slices):
                 picture = changes.narrow(rng, picture)
             picture = changes.vary(rng, picture)
             yield "slice", "ct", picture
+        for _ in range(8):  # as figures show it: upright and cut close
+            picture = changes.tighten(rng, piece)
+            if rng.random() < 0.7:
+                picture = changes.narrow(rng, picture)
+            yield "slice, cut close", "ct", changes.vary(rng, picture)
         yield "slice", "ct", piece
         for change in (changes.jigsaw, changes.warp, changes.detail):
             yield f"slice {change.__name__}", "other", _worn(rng, change(rng, piece))
@@ -72,9 +92,25 @@ def _slices(rng, slices):
         yield "slice collage", "other", changes.collage(rng, pick)
 
 
-def _photos(rng, photos):
+def _reformats(rng, volumes, films, counts):
+    def some(pictures):
+        return pictures[rng.integers(len(pictures))]
+
+    shadows = [reformats.shadows_of(volume) for volume in volumes]
+    for _ in range(counts["lateral"]):
+        picture = reformats.lateral(rng, some(shadows), some(films))
+        yield "lateral", "other", changes.vary(rng, picture)
+    for number in range(counts["reformat"]):
+        cut = reformats.coronal if number % 3 else reformats.sagittal
+        picture = cut(rng, some(volumes))
+        if rng.random() < 0.5:
+            picture = changes.narrow(rng, picture)
+        yield cut.__name__, "other", changes.vary(rng, picture)
+
+
+def _photos(rng, photos, counts):
     large = [p for p in photos if min(p.shape) > 32]
-    for number in range(COUNTS["photo"]):
+    for number in range(counts["photo"]):
         if number % 6 == 0:
             picture = photos[rng.integers(len(photos))]
         else:
@@ -86,12 +122,12 @@ def _photos(rng, photos):
         yield "photo", "other", changes.vary(rng, picture, 90)
 
 
-def _drawings(rng):
-    for _ in range(COUNTS["slice"]):
+def _drawings(rng, counts):
+    for _ in range(counts["slice"]):
         picture = changes.reorient(rng, drawings.slice_of_chest(rng))
         yield "drawn slice", "ct", _worn(rng, picture)
     for name, draw in drawings.DRAWINGS.items():
-        for _ in range(COUNTS["film" if name in drawings.FILMS else "drawing"]):
+        for _ in range(counts["film" if name in drawings.FILMS else "drawing"]):
             yield f"drawn {name}", "other", _worn(rng, draw(rng))
 
 
@@ -100,11 +136,25 @@ def _worn(rng, picture):
 
 
 def fit(features, classes, seed):
-    """Weights in the order of `guard.shapes_of`, as one flat float16 array."""
+    """Weights in the order of `guard.shapes_of`, as one flat float16 array.
+
+    Several fits from different beginnings, side by side in one layer: their mean.
+    """
+    fits = [_fit(features, classes, seed + number) for number in range(NETWORKS)]
+    mean, scale = fits[0][:2]
+    first, first_bias, second, second_bias = zip(*(f[2:] for f in fits), strict=True)
+    parts = (
+        *(mean, scale, np.hstack(first), np.hstack(first_bias)),
+        *(np.vstack(second) / NETWORKS, np.mean(second_bias, axis=0)),
+    )
+    return np.concatenate([part.ravel() for part in parts]).astype(np.float16)
+
+
+def _fit(features, classes, seed):
     rng = np.random.default_rng(seed)
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 0.05
     inputs = ((features - mean) / deviation).astype(np.float32)
-    shapes = guard.shapes_of(features.shape[1])[2:]
+    shapes = guard.shapes_of(features.shape[1], HIDDEN)[2:]
     weights = [
         rng.normal(0, np.sqrt(2 / shape[0]), shape).astype(np.float32)
         if len(shape) == 2
@@ -120,13 +170,13 @@ def fit(features, classes, seed):
         order = rng.permutation(len(inputs))
         for start in range(0, len(order) - BATCH + 1, BATCH):
             index = order[start : start + BATCH]
-            batch = inputs[index] * (rng.random(inputs.shape[1]) > DROP) / (1 - DROP)
+            kept = rng.random(inputs.shape[1]) > DROP
+            batch = inputs[index] * (kept / (1 - DROP)).astype(np.float32)
             slopes = _slopes(batch, classes[index], importance[index], weights)
             step += 1
             rate = RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
             _adam(weights, moments, slopes, step, rate)
-    parts = (mean, 1 / deviation, *weights)
-    return np.concatenate([part.ravel() for part in parts]).astype(np.float16)
+    return (mean, 1 / deviation, *weights)
 
 
 def _slopes(inputs, classes, importance, weights):

@@ -6,15 +6,26 @@ from benchmarks.guard import changes, drawings, sources
 from covseg_tf.edge import draw_phantom
 
 DRAWN = 100
+# Groups of the guard's folder that are, or are mostly, axial slices of a chest.
+AXIAL = ("ChestCT", "CT slice (journal figure)")
 
 
 def groups(data, wheels, seed):
     """Yields `(name, view, pictures)`, view as in `covseg_tf.edge.guard.VIEWS`."""
     rng = np.random.default_rng(seed)
     val = sources.films(data, "Val")
-    other = sources.films(data, "general_blockchain")
+    hospitals = {
+        source: sources.listed(data, source, split="test") for source in sources.TRAINED
+    }
+    hospitals |= {source: sources.listed(data, source) for source in sources.UNSEEN}
+    other = hospitals["general_blockchain"]
     yield "COVID-QU-Ex Val", "xray", val
-    yield "General Blockchain", "xray", other
+    for source, pictures in hospitals.items():
+        yield f"{source}, test", "xray", pictures
+    for name in dict.fromkeys(row["group"] for row in sources.rows(data / "guard")):
+        view = "xray" if name == "CXR" else "other"
+        pictures = sources.listed(data, "guard", group=name)
+        yield f"guard: {name}", "ct" if name in AXIAL else view, pictures
     yield "Val, harmless changes", "xray", [changes.vary(rng, p, 15) for p in val]
     varied = [changes.vary(rng, p, 15) for p in other for _ in range(10)]
     yield "General Blockchain, harmless changes, 10 each", "xray", varied

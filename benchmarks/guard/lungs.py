@@ -35,7 +35,7 @@ def count(data, seed=2):
 def _groups(data, rng):
     val = sources.films(data, "Val")
     yield "COVID-QU-Ex Val", val
-    yield "General Blockchain", sources.films(data, "general_blockchain")
+    yield "General Blockchain", sources.listed(data, "general_blockchain")
     phantoms = [
         draw_phantom(i, s, 256).image for i in range(20) for s in (0, 0.45, 0.9)
     ]

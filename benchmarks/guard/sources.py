@@ -7,7 +7,6 @@ wheels, read from a folder that holds them as downloaded:
         imgaug mahotas PyWavelets ultralytics gradio
 """
 
-import csv
 import io
 import pathlib
 import zipfile
@@ -15,9 +14,12 @@ import zipfile
 import cv2
 import numpy as np
 
+from benchmarks.tables import read_csv
 from covseg_tf.data import read_covid_qu_ex
 from covseg_tf.edge import read_image
-from covseg_tf.imaging import to_grey
+from covseg_tf.imaging import as_grey, to_grey
+
+_DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 
 # Pictures inside the wheels, by split. A picture is on one side only.
 FIT = {
@@ -83,21 +85,62 @@ def _decode(name, data):
     return [to_grey(image)]
 
 
+# Folders of frontal films with a manifest, by whether some of their rows are to train.
+TRAINED = ("ralo", "kermany_lungs", "nih_rsna", "tb")
+UNSEEN = ("cohen", "hannover", "general_blockchain", "general_blockchain_2")
+
+
 def films(data: pathlib.Path, split: str) -> list[np.ndarray]:
-    """X-rays of COVID-QU-Ex, or, as split `"general_blockchain"`, of that."""
-    if split == "general_blockchain":
-        paths = sorted((data / split / "images").glob("*.png"))
-    else:
-        paths = [s.image for s in read_covid_qu_ex(data / "covid_qu_ex", split)]
-    return [to_grey(read_image(path)) for path in paths]
+    """X-rays of COVID-QU-Ex: `"Train"` or `"Val"`."""
+    samples = read_covid_qu_ex(data / "covid_qu_ex", split)
+    return [as_grey(read_image(sample.image))[0] for sample in samples]
+
+
+def listed(data: pathlib.Path, source: str, **wanted: str) -> list[np.ndarray]:
+    """Pictures of a folder with a manifest, by what its columns say."""
+    return [_listed(data / source, row) for row in rows(data / source, **wanted)]
 
 
 def slices(data: pathlib.Path, split: str) -> list[np.ndarray]:
     """CT slices of COVID-19-CT-Seg: `"train"`, `"validation"` or `"test"`."""
-    folder = data / "covid_19_ct_seg"
-    with (folder / "manifest.csv").open(newline="") as stream:
-        rows = [row for row in csv.DictReader(stream) if row["split"] == split]
-    return [to_grey(read_image(folder / "images" / f"{r['name']}.png")) for r in rows]
+    return listed(data, "covid_19_ct_seg", split=split)
+
+
+def volumes(data: pathlib.Path, split: str) -> list[np.ndarray]:
+    """The same, a patient each: uint8 `(slices, rows, columns)`, head first, no table.
+
+    Volumes of fewer than 20 slices are left out.
+    """
+    folder, found = data / "covid_19_ct_seg", {}
+    for row in rows(folder, split=split):
+        found.setdefault(row["volume"], []).append((int(row["slice"]), row))
+    return [
+        np.stack([_body(_listed(folder, row)) for _, row in reversed(sorted_rows)])
+        for pairs in found.values()
+        if len(sorted_rows := sorted(pairs, key=lambda pair: pair[0])) >= 20
+    ]
+
+
+def rows(folder: pathlib.Path, **wanted: str) -> list[dict]:
+    """Rows of a folder's manifest, by what its columns say."""
+    held = read_csv(folder / "manifest.csv")
+    return [
+        r for r in held if all(r.get(key) == value for key, value in wanted.items())
+    ]
+
+
+def _listed(folder, row):
+    return as_grey(read_image(folder / "images" / f"{row['name']}.png"))[0]
+
+
+def _body(piece):
+    """The slice's largest piece of tissue, filled; black elsewhere."""
+    smooth = cv2.GaussianBlur(piece, (0, 0), 1.5)
+    tissue = cv2.morphologyEx((smooth > 70).astype(np.uint8), cv2.MORPH_OPEN, _DISC)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(tissue)
+    largest = (labels == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+    outlines, _ = cv2.findContours(largest, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return piece * cv2.drawContours(largest, outlines, -1, 1, cv2.FILLED)
 
 
 def dicom_pictures() -> dict[str, np.ndarray]:

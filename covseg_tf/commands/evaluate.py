@@ -7,6 +7,7 @@ infection, sorted by this model's Dice.
 
 import dataclasses
 import json
+import os
 import pathlib
 
 import cv2
@@ -15,9 +16,14 @@ import numpy as np
 from covseg_tf.commands.target import check_folder
 from covseg_tf.data import load_sample, read_samples
 from covseg_tf.evaluation import draw_panel, evaluate_with_curve, pick_cases
+from covseg_tf.evaluation.model_forms import artifact_form, bundle_predictor
 from covseg_tf.evaluation.rows import json_ready, summarize_rows, write_rows
 from covseg_tf.options import argument, command, option
 
+_SAME_TITLE = (
+    "--compare needs a title of its own for each model, other than that of the model "
+    "it is compared with. Received: "
+)
 PROTOCOLS = {"lesions": "lesions", "all_images": "all images"}
 
 
@@ -43,14 +49,27 @@ class Options:
                 "--cases must be 0 or more and --threads at least 1. Received: "
                 f"{self.cases}, {self.threads}"
             )
+        titles = set()
+        for pair in self.compare:
+            title, _, path = pair.partition("=")
+            if not title or not path:
+                raise ValueError(
+                    "--compare takes TITLE=MODEL, for example baseline=model.keras. "
+                    f"Received: {pair!r}"
+                )
+            titles.add(title)
+        if len(titles) != len(self.compare):
+            raise ValueError(_SAME_TITLE + ", ".join(self.compare))
 
 
 def run(options: Options) -> None:
     """Scores the model, prints and writes what it finds."""
     check_folder(options.out, options.force)
     # Loading a network takes longer than finding that there is nothing to show it.
+    others = dict(pair.split("=", 1) for pair in options.compare)
+    forms = {artifact_form(path) for path in (options.model, *others.values())}
     samples = read_samples(options.data, options.split)
-    networks, predictor = _load(options)
+    networks, predictor = _load(options, others, forms)
     rows, curve = evaluate_with_curve(
         predictor, samples, predictor.spec, predictor.threshold
     )
@@ -130,26 +149,19 @@ def _summary(predictor, rows, curve, options):
     }
 
 
-def _load(options):
+def _load(options, others, forms):
     """The networks by title, this one last; and this one."""
-    from covseg_tf.deploy import load_predictor
+    load = bundle_predictor
+    if forms != {"bundle"}:
+        # TensorFlow greets on stderr unless told not to before it is imported.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        from covseg_tf.deploy import load_predictor as load
 
-    predictor = load_predictor(options.model, options.threads)
-    networks = {}
-    for pair in options.compare:
-        title, equals, path = pair.partition("=")
-        if not equals or not title or not path:
-            raise ValueError(
-                f"--compare takes TITLE=MODEL, for example baseline=model.keras. "
-                f"Received: {pair!r}"
-            )
-        networks[title] = load_predictor(path, options.threads)
+    predictor = load(options.model, options.threads)
+    if predictor.name in others:
+        raise ValueError(_SAME_TITLE + ", ".join((*others, predictor.name)))
+    networks = {title: load(path, options.threads) for title, path in others.items()}
     networks[predictor.name] = predictor
-    if len(networks) != len(options.compare) + 1:
-        raise ValueError(
-            f"--compare needs a title of its own for each model, other than "
-            f"{predictor.name!r}. Received: {', '.join(options.compare)}"
-        )
     if options.mirror:
         networks = {title: network.mirrored() for title, network in networks.items()}
     return networks, networks[predictor.name]

@@ -1,7 +1,7 @@
 """Tells whether a picture is what the network was made for.
 
 A network paints lungs into anything. Before its numbers are believed, this looks
-at the picture alone: a layer of hand-made features, 24 hidden units, three classes.
+at the picture alone: hand-made features, one hidden layer, three classes.
 It was fitted by `python -m benchmarks.guard`; what it catches and what it misses is in
 `docs/results/guard.md`.
 """
@@ -16,7 +16,6 @@ MODALITIES = ("xray", "ct")
 VIEWS = (*MODALITIES, "other")
 # Weights beside this file: float16, one flat array, in the order of `shapes_of`.
 WEIGHTS = pathlib.Path(__file__).with_name("guard_weights.npy")
-HIDDEN = 24
 # Above this a score is believed: the class outweighs the two others together.
 LIMITS = {"xray": 0.5, "ct": 0.5}
 _FLAGS = {"xray": "not_a_chest_xray", "ct": "not_a_ct_slice"}
@@ -183,18 +182,24 @@ def _tilted(small, degrees):
     return cv2.warpAffine(small, matrix, (_SIDE, _SIDE))
 
 
-def shapes_of(features: int) -> list[tuple[int, ...]]:
+def shapes_of(features: int, hidden: int) -> list[tuple[int, ...]]:
     """Returns the shapes of the weights, in the order in which they are stored."""
-    first, second = (features, HIDDEN), (HIDDEN, len(VIEWS))
-    return [(features,), (features,), first, (HIDDEN,), second, (len(VIEWS),)]
+    first, second = (features, hidden), (hidden, len(VIEWS))
+    return [(features,), (features,), first, (hidden,), second, (len(VIEWS),)]
+
+
+def hidden_units() -> int:
+    """Returns the width of the hidden layer, which the weights' file decides."""
+    return len(_weights()[3])
 
 
 @functools.cache
 def _weights():
     flat = np.load(WEIGHTS).astype(np.float32)
-    features = _COARSE**2 + _CELLS**2 * _ORIENTATIONS + 8 + 2
+    features, views = _COARSE**2 + _CELLS**2 * _ORIENTATIONS + 8 + 2, len(VIEWS)
+    hidden = (flat.size - 2 * features - views) // (features + 1 + views)
     parts, start = [], 0
-    for shape in shapes_of(features):
+    for shape in shapes_of(features, hidden):
         size = int(np.prod(shape))
         parts.append(flat[start : start + size].reshape(shape))
         start += size

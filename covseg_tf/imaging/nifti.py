@@ -55,7 +55,8 @@ def read_nifti_volume(
 
     Raises:
         ValueError: If nibabel is not installed, or the volume is damaged, too
-            large, of more than three dimensions, or holds NaN or infinity.
+            large, of more than three dimensions, or holds infinity. NaN is read as
+            the darkest value.
     """
     image = open_nifti(data)
     with _nibabel_errors():
@@ -202,16 +203,22 @@ def _grey(values, slope, offset, window):
     def scaled():  # plane by plane: a float copy of a large CT takes gigabytes
         return (plane.astype(np.float32) * slope + offset for plane in values)
 
+    def filled():  # NaN is what no ray has met, the corners of a round field
+        return (np.where(np.isnan(p), np.float32(low), p) for p in scaled())
+
     with np.errstate(all="ignore"):
-        facts = [(p.min(), p.max(), air_share(p)) for p in scaled()]
-    ends = [(low, high) for low, high, _ in facts]
-    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-    if not np.isfinite(ends).all():
-        raise ValueError("holds NaN or infinity; replace them.")
+        facts = [
+            (np.fmin.reduce(p, None), np.fmax.reduce(p, None), air_share(p))
+            for p in scaled()
+        ]
+    low = np.fmin.reduce([darkest for darkest, _, _ in facts])
+    high = np.fmax.reduce([brightest for _, brightest, _ in facts])
+    if not np.isfinite([low, high]).all():
+        raise ValueError("holds infinity, or NaN alone; replace them.")
     if has_air([share for _, _, share in facts]):
-        return np.stack([window_hounsfield(p, *window) for p in scaled()]), ()
+        return np.stack([window_hounsfield(p, *window) for p in filled()]), ()
     if low >= 0 and high <= 255:
-        return np.stack([np.rint(p).astype(np.uint8) for p in scaled()]), (
+        return np.stack([np.rint(p).astype(np.uint8) for p in filled()]), (
             "grey_volume",
         )
     raise ValueError(

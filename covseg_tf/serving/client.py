@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import read_image
-from covseg_tf.edge.preprocessing import to_grey
+from covseg_tf.imaging import as_grey, to_grey
 from covseg_tf.serving.errors import ServerError, ServingError, Unavailable
 from covseg_tf.serving.served_prediction import ServedPrediction
 
@@ -200,7 +200,10 @@ def _to_bytes(image):
         if data.startswith(_FILES):
             return data
         image = read_image(path)
-    return cv2.imencode(".png", to_grey(np.asarray(image)))[1].tobytes()
+    image = np.asarray(image)
+    # The server widens what is narrow; it cannot know of a depth that is gone.
+    grey = to_grey(image) if image.dtype == np.uint8 else as_grey(image)[0]
+    return cv2.imencode(".png", grey)[1].tobytes()
 
 
 def _to_prediction(row):

@@ -127,7 +127,7 @@ def _guard_files():
     facts = {
         "views": guard.VIEWS,
         "limits": guard.LIMITS,
-        "hidden": guard.HIDDEN,
+        "hidden": guard.hidden_units(),
         "sha256": _sha256(weights),
     }
     return {

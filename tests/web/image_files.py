@@ -221,6 +221,9 @@ def dicom_files(image: np.ndarray) -> dict[str, bytes]:
         ),
         "hot pixel": dicom(with_hot_pixel(image.astype(np.uint16) * 16), 16),
         "padding": dicom(padded(deep), 16, PixelPaddingValue=65535),
+        "padding and a window": dicom(
+            padded(deep), 16, PixelPaddingValue=65535, **window
+        ),
         "padding, inverted": dicom(
             padded(deep), 16, kind="MONOCHROME1", PixelPaddingValue=65535
         ),

@@ -6,7 +6,6 @@ from covseg_tf.deploy.proof.load_predictor import load_predictor
 from covseg_tf.deploy.proof.measure import measure_artifact
 from covseg_tf.deploy.proof.parity import FlowParity, check_parity
 from covseg_tf.deploy.proof.parity_report import ParityReport, parity_table
-from covseg_tf.deploy.proof.predictor import Predictor
 from covseg_tf.deploy.proof.runtimes import (
     keras_predictor,
     onnx_predictor,
@@ -18,6 +17,7 @@ from covseg_tf.deploy.proof.sensitivity import (
     layer_sensitivity,
     to_text,
 )
+from covseg_tf.evaluation.predictor import Predictor
 
 __all__ = [
     "FlowParity",

@@ -4,9 +4,10 @@ import collections
 import pathlib
 
 from covseg_tf.deploy.load_network import read_keras
-from covseg_tf.deploy.proof.load_predictor import artifact_form, load_predictor
+from covseg_tf.deploy.proof.load_predictor import load_predictor
 from covseg_tf.deploy.tflite.contents import operator_names
 from covseg_tf.edge.bundle import load_bundle
+from covseg_tf.evaluation.model_forms import artifact_form
 
 
 def describe_artifact(model: str | pathlib.Path) -> tuple[str, int, dict[str, int]]:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from covseg_tf.data import Sample, load_sample
 from covseg_tf.deploy.proof.parity import check_parity
-from covseg_tf.deploy.proof.predictor import Predictor
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.evaluation import evaluate, summarize_rows, write_rows
+from covseg_tf.evaluation.predictor import Predictor
 
 
 def bundle_metrics(

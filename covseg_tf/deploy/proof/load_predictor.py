@@ -4,19 +4,14 @@ import dataclasses
 import pathlib
 
 from covseg_tf.deploy.load_network import read_keras
-from covseg_tf.deploy.proof.predictor import Predictor
 from covseg_tf.deploy.proof.runtimes import (
     keras_predictor,
     onnx_predictor,
     saved_model_predictor,
     tflite_predictor,
 )
-from covseg_tf.edge.bundle import MANIFEST, MODEL, bundled_models, load_bundle
-
-_FORMS = (
-    "a .keras file, a SavedModel's folder, a .tflite or .onnx file, a bundle's folder "
-    "or the name of a bundled model"
-)
+from covseg_tf.evaluation.model_forms import artifact_form, bundle_predictor
+from covseg_tf.evaluation.predictor import Predictor
 
 
 def load_predictor(model: str | pathlib.Path, threads: int = 1) -> Predictor:
@@ -46,7 +41,7 @@ def load_predictor(model: str | pathlib.Path, threads: int = 1) -> Predictor:
     path = pathlib.Path(model)
     match artifact_form(model):
         case "bundle":
-            return _from_bundle(model, threads)
+            return bundle_predictor(model, threads)
         case "saved_model":
             return saved_model_predictor(path)
         case "tflite":
@@ -55,34 +50,3 @@ def load_predictor(model: str | pathlib.Path, threads: int = 1) -> Predictor:
             return onnx_predictor(path, threads)
     predictor = keras_predictor(read_keras(path), name=str(path))
     return dataclasses.replace(predictor, name=path.stem)
-
-
-def artifact_form(model: str | pathlib.Path) -> str:
-    """Returns `"bundle"`, `"saved_model"`, `"tflite"`, `"onnx"` or `"keras"`.
-
-    Args:
-        model: As for `load_predictor`.
-
-    Raises:
-        ValueError: If there is no such file, or by its name it is none of these.
-    """
-    path = pathlib.Path(model)
-    folder = path.parent if path.name in (MANIFEST, MODEL) else path
-    if str(model) in bundled_models() or (folder / MANIFEST).is_file():
-        return "bundle"
-    if not path.exists():
-        names = ", ".join(bundled_models())
-        raise ValueError(f"{model}: no such model. Expected {_FORMS} ({names}).")
-    if (path / "saved_model.pb").is_file():
-        return "saved_model"
-    if path.suffix in (".tflite", ".onnx", ".keras"):
-        return path.suffix[1:]
-    raise ValueError(f"{model}: not a model. Expected {_FORMS}.")
-
-
-def _from_bundle(model, threads):
-    bundle = load_bundle(model)
-    predictor = tflite_predictor(
-        bundle.model, bundle.preprocessing, threads, str(bundle.folder)
-    )
-    return dataclasses.replace(predictor, name=bundle.name, threshold=bundle.threshold)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from covseg_tf.deploy.proof.predictor import Predictor
+from covseg_tf.evaluation.predictor import Predictor
 from covseg_tf.evaluation.scores import image_scores, summarize
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from covseg_tf.deploy.flows import FLOWS, network_input
 from covseg_tf.deploy.load_network import unreadable
 from covseg_tf.deploy.packages import needs
-from covseg_tf.deploy.proof.predictor import Predictor
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.edge.verify_model import verify_model
+from covseg_tf.evaluation.predictor import Predictor
 
 _SIGNATURES = ("serving_default", "serve")
 

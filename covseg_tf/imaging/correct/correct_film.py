@@ -27,11 +27,11 @@ def correct_film(film: Film) -> Film:
     if film.camera:
         film = _straightened(film)
     pixels, box, notes = film.pixels, film.box, film.notes
-    top, left, bottom, right = find_frame(pixels)
-    inside = np.ascontiguousarray(pixels[top:bottom, left:right])
+    if "padding_left_out" in notes:  # none of the film, however narrow; it is black
+        pixels, box = _cut(pixels, _within_black(pixels), box)
+    inside, inner = _cut(pixels, find_frame(pixels), box)
     if inside.size <= (1 - _LEAST_FRAMED) * pixels.size:
-        pixels = inside
-        box = (box[0] + top, box[1] + left)
+        pixels, box = inside, inner
         notes += ("borders_cropped",)
     if looks_inverted(inside):
         pixels, notes = 255 - pixels, (*notes, "inverted")
@@ -44,3 +44,21 @@ def _straightened(film):
         return dataclasses.replace(film, notes=(*film.notes, "no_outline"))
     notes = (*film.notes, "photograph")
     return dataclasses.replace(film, pixels=photo.pixels, photograph=photo, notes=notes)
+
+
+def _cut(pixels, frame, box):
+    top, left, bottom, right = frame
+    inside = np.ascontiguousarray(pixels[top:bottom, left:right])
+    return inside, (box[0] + top, box[1] + left)
+
+
+def _within_black(pixels):
+    """What lies between bands on opposite sides; a band on one side took film away."""
+    ends = []
+    for axis in (1, 0):
+        held = np.flatnonzero(pixels.any(axis=axis))
+        first, last = (int(held[0]), int(held[-1]) + 1) if held.size else (0, 0)
+        between = first > 0 and last < pixels.shape[1 - axis]
+        ends.append((first, last) if between else (0, pixels.shape[1 - axis]))
+    (top, bottom), (left, right) = ends
+    return top, left, bottom, right

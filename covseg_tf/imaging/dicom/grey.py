@@ -16,7 +16,8 @@ def grey_levels(dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
     In the order of the standard (PS3.4, N.2): the modality's rescaling or table;
     the first table of interest or window that can be used, spread over 0 to 255;
     then `MONOCHROME1` is inverted. Where there is none, `as_grey` decides.
-    A window far wider than the values is widened, as `widen` says.
+    A window far wider than the values is widened, as `widen` says. What the header
+    names as padding takes no part in a range and becomes black.
 
     Args:
         dataset: The `pydicom.Dataset`. Rescaling and a VOI LUT function that mean
@@ -27,22 +28,26 @@ def grey_levels(dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
         uint8 array of the same shape, and keys of `NOTE_TEXTS`.
     """
     values, notes = _rescaled(dataset, stored)
-    rules = _rules(dataset)
+    padded = _padded(dataset, stored)
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     grey = None
-    for rule in rules:
+    for rule in _rules(dataset):
         grey = _applied(rule, dataset, values)
         if grey is not None:
             break
         notes = (*notes, "window_unusable")
     if grey is None:
-        values, left_out = _without_padding(dataset, stored, values)
+        if padded is not None:
+            held = values[~padded]
+            values = np.where(padded, held.max() if inverted else held.min(), values)
         grey, stretched = as_grey(values)
-        notes += stretched + left_out
     else:
         grey, stretched = widen(grey)
-        notes += stretched
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
+    notes += stretched
+    if inverted:
         grey = 255 - grey
+    if padded is not None:  # a window may show it white
+        grey, notes = np.where(padded, np.uint8(0), grey), (*notes, "padding_left_out")
     return grey, tuple(dict.fromkeys(notes))
 
 
@@ -53,17 +58,24 @@ def mend_rescale(dataset) -> bool:
         dataset: A `pydicom.Dataset`; one with neither stays as it is.
 
     Returns:
-        Whether a value was there that means nothing: empty, or slope 0.
+        Whether a value was there that means nothing: empty, infinite, or slope 0.
     """
     names = {"RescaleSlope": 1, "RescaleIntercept": 0}
     held = {name: dataset.get(name) for name in names if name in dataset}
-    empty = [name for name, value in held.items() if value in (None, "")]
+    empty = [name for name, value in held.items() if not _is_number(value)]
     if held.get("RescaleSlope") == 0:
         empty.append("RescaleSlope")
     if held:
         for name in empty + [name for name in names if name not in held]:
             setattr(dataset, name, names[name])
     return bool(empty)
+
+
+def _is_number(value):
+    try:
+        return bool(np.isfinite(float(value)))
+    except (TypeError, ValueError):  # empty, or several
+        return False
 
 
 def _rescaled(dataset, stored):
@@ -80,20 +92,18 @@ def _rescaled(dataset, stored):
     return (stored if np.array_equal(values, stored) else values), notes
 
 
-def _without_padding(dataset, stored, values):
-    """Values whose padding is black, so that it does not take part in a range."""
+def _padded(dataset, stored):
+    """Where a film holds what its header calls padding, or `None` if nowhere.
+
+    Eight bits are exempt: there it is 0 by habit, and black is as good a level as any.
+    """
     try:
         ends = [int(dataset.PixelPaddingValue)]
         ends.append(int(dataset.get("PixelPaddingRangeLimit", ends[0])))
     except (AttributeError, TypeError, ValueError):
-        return values, ()
+        return None
     padded = (stored >= min(ends)) & (stored <= max(ends))
-    if values.dtype == np.uint8 or not padded.any() or padded.all():
-        return values, ()
-    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
-    held = values[~padded]
-    black = held.max() if inverted else held.min()
-    return np.where(padded, black, values), ("padding_left_out",)
+    return padded if stored.itemsize > 1 and padded.any() and not padded.all() else None
 
 
 def _rules(dataset) -> list[Callable]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.imaging.decode import JPEG_END, check_jpeg, decode
-from covseg_tf.imaging.dicom.header import number_of
+from covseg_tf.imaging.dicom.header import number_of, text_of
 from covseg_tf.imaging.limits import MAX_DECODED, MAX_FRAMES, MAX_PIXELS
 from covseg_tf.imaging.passing_error import PassingError
 from covseg_tf.imaging.png_jpeg import check_size, walk_jpeg
@@ -29,12 +29,12 @@ _SIZE_2000 = b"\xff\x4f\xff\x51"
 
 
 def frame_count(dataset) -> int:
-    """Returns the number of frames, 1 where the header is silent.
+    """Returns the number of frames, 1 where the header is silent or says 0.
 
     Raises:
-        ValueError: If it is below 1 or above 1,000.
+        ValueError: If it is negative or above 1,000.
     """
-    count = number_of(dataset, "NumberOfFrames", 1)
+    count = number_of(dataset, "NumberOfFrames", 1) or 1
     if not 1 <= count <= MAX_FRAMES:
         raise ValueError(f"states {count} frames; 1 to {MAX_FRAMES} are read.")
     return count
@@ -72,6 +72,7 @@ def read_frame(dataset, index: int = 0) -> np.ndarray:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_transfer_syntax:
         raise ValueError(f"its pixels are packed in an unknown way ({syntax}).")
+    spare = _mend_layout(dataset)
     plugins = [""]
     if syntax.is_compressed and not syntax.is_deflated:
         plugins = _plugins(syntax)
@@ -85,7 +86,26 @@ def read_frame(dataset, index: int = 0) -> np.ndarray:
         frame = apply_color_lut(frame, dataset)
     if frame.shape[:2] != size or frame.ndim not in (2, 3):
         raise ValueError(f"its pixels cannot be decoded (shape {frame.shape}).")
-    return frame
+    return frame >> spare if spare else frame
+
+
+def _mend_layout(dataset):
+    """Fills in what a header need not say, and returns how many low bits are unused.
+
+    Old detectors put 12 bits into the upper ones of 16; decoders mask the lower ones.
+    """
+    kind = text_of(dataset, "PhotometricInterpretation").upper()
+    if "SamplesPerPixel" not in dataset:
+        dataset.SamplesPerPixel = 1
+    if dataset.SamplesPerPixel == 1:
+        dataset.PhotometricInterpretation = kind or "MONOCHROME2"
+    allocated = number_of(dataset, "BitsAllocated", 8)
+    stored = number_of(dataset, "BitsStored") or allocated
+    high = number_of(dataset, "HighBit", stored - 1)
+    packed = dataset.file_meta.TransferSyntaxUID.is_compressed
+    spare = high + 1 - stored if stored <= high < allocated and not packed else 0
+    dataset.BitsStored, dataset.HighBit = stored + spare, stored + spare - 1
+    return spare
 
 
 def _first_that_decodes(dataset, index, plugins):

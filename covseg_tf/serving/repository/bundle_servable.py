@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from covseg_tf.edge import Bundle, Segmenter, load_bundle
-from covseg_tf.imaging import as_grey
+from covseg_tf.imaging import as_grey, to_grey
 from covseg_tf.imaging.correct.photograph import is_camera_picture, straighten
 from covseg_tf.serving.errors import InvalidRequest
 from covseg_tf.serving.repository.servable import IMAGE_INPUT, Servable
@@ -55,8 +55,10 @@ class BundleServable(Servable):
         max_batch: int = 64,
     ):
         bundle = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+        # As in `Segmenter`: what is narrow in a window of CT is not to be widened.
+        self._is_film = bundle.modality == "xray"
+        self._grey = (lambda image: as_grey(image)[0]) if self._is_film else to_grey
         self._spec, self._threshold = bundle.preprocessing, bundle.threshold
-        self._is_xray = bundle.modality == "xray"
         self._idle: queue.SimpleQueue = queue.SimpleQueue()
         for _ in range(workers):
             self._idle.put(Segmenter(bundle))
@@ -91,8 +93,8 @@ class BundleServable(Servable):
     def _prepared(self, data):
         """A file's pixels for the network, and where they lie in a photograph."""
         image = _decode(data)
-        grey = as_grey(image)[0]
-        camera = self._is_xray and is_camera_picture(image)
+        grey = self._grey(image)
+        camera = self._is_film and is_camera_picture(image)
         photo = straighten(grey) if camera else None
         if photo is None:
             return self._spec.resize(grey), None

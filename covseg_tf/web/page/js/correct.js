@@ -29,9 +29,12 @@ const LEAST_SIDE = 64;
  *   what was done.
  */
 export function correctFilm(film, chest) {
-  const inside = cut(film, findFrame(film));
   const notes = [...(film.notes ?? [])];
-  let {rows, columns, data} = film;
+  // What the header calls padding is none of the film, however narrow; it is black.
+  const isPadded = notes.includes('padding_left_out');
+  const whole = isPadded ? cut(film, withinBlack(film)) : film;
+  const inside = cut(whole, findFrame(whole));
+  let {rows, columns, data} = whole;
   if (inside.data.length <= (1 - LEAST_FRAMED) * data.length) {
     ({rows, columns, data} = inside);
     notes.push('borders_cropped');
@@ -109,6 +112,20 @@ function flatRun({count, length, at, low, high}) {
     if (leaves / length >= EDGE) return flat;
   }
   return 0;
+}
+
+/** What lies between bands on opposite sides; a band on one side took film away. */
+function withinBlack({rows, columns, data}) {
+  let [top, left, bottom, right] = [rows, columns, 0, 0];
+  data.forEach((level, i) => {
+    if (level === 0) return;
+    const [row, column] = [Math.floor(i / columns), i % columns];
+    [top, bottom] = [Math.min(top, row), Math.max(bottom, row + 1)];
+    [left, right] = [Math.min(left, column), Math.max(right, column + 1)];
+  });
+  if (!(top > 0 && bottom > 0 && bottom < rows)) [top, bottom] = [0, rows];
+  if (!(left > 0 && right > 0 && right < columns)) [left, right] = [0, columns];
+  return [top, left, bottom, right];
 }
 
 function cut({columns, data}, [top, left, bottom, right]) {

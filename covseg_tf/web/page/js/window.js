@@ -47,20 +47,24 @@ export function toGrey(pixels, display) {
     if (data) break;
     notes.add('window_unusable');
   }
-  data ??= withoutRule(values, pixels, mended, notes);
+  const isPadded = paddedBy(mended.padding, pixels);
+  data ??= withoutRule(values, pixels, isPadded, mended, notes);
   const wide = widen({data}).data;
   if (wide !== data) notes.add('stretched');
-  return {
-    data: mended.inverted ? wide.map((x) => 255 - x) : wide,
-    notes: [...notes],
-  };
+  data = mended.inverted ? wide.map((x) => 255 - x) : wide;
+  if (isPadded) {
+    notes.add('padding_left_out');
+    data = data.map((x, i) => (isPadded(pixels[i]) ? 0 : x)); // a window may show it
+  }
+  return {data, notes: [...notes]};
 }
 
 function mendRescale(display, notes) {
   let {slope, intercept} = display;
-  const means = (x) => x !== null && !Number.isNaN(x);
+  const means = (x) => x !== null && Number.isFinite(x);
   const held = slope !== null || intercept !== null;
-  if ([slope, intercept].some(Number.isNaN) || slope === 0 || display.modalityDamaged) {
+  const isOdd = [slope, intercept].some((x) => x !== null && !means(x));
+  if (isOdd || slope === 0 || display.modalityDamaged) {
     notes.add('rescale_unusable');
   }
   if (held) {
@@ -110,20 +114,21 @@ function applied(rule, values) {
   return Uint8Array.from(grey, (x) => roundHalfEven(Math.min(255, Math.max(0, x))));
 }
 
-function withoutRule(values, pixels, {padding, inverted}, notes) {
+function withoutRule(values, pixels, isPadded, {inverted}, notes) {
   if (values instanceof Uint8Array) return values.slice();
   notes.add('stretched');
-  if (!padding) return stretchWithinEnds(values);
-  const [low, high] = padding;
-  const held = values.filter((_, i) => pixels[i] < low || pixels[i] > high);
-  if (held.length === 0 || held.length === values.length) {
-    return stretchWithinEnds(values);
-  }
-  notes.add('padding_left_out');
+  if (!isPadded) return stretchWithinEnds(values);
+  const held = values.filter((_, i) => !isPadded(pixels[i]));
   const extreme = inverted ? Math.max : Math.min;
   const black = held.reduce((a, b) => extreme(a, b));
-  return stretchWithinEnds(
-    values.map((x, i) => (pixels[i] >= low && pixels[i] <= high ? black : x)));
+  return stretchWithinEnds(values.map((x, i) => (isPadded(pixels[i]) ? black : x)));
+}
+
+/** Tells a value that is no film; `null` if no pixel, or every one, has such. */
+function paddedBy(padding, pixels) {
+  if (!padding || pixels.BYTES_PER_ELEMENT === 1) return null;
+  const isPadded = (x) => x >= padding[0] && x <= padding[1];
+  return pixels.some(isPadded) && !pixels.every(isPadded) ? isPadded : null;
 }
 
 function entry({first, data}, value) {
