@@ -20,6 +20,7 @@ highdicom = pytest.importorskip("highdicom")
 pynetdicom = pytest.importorskip("pynetdicom")
 
 from node_peers import (  # noqa: E402
+    NodeProcess,
     associate,
     ct_slice,
     film,
@@ -575,15 +576,24 @@ def damaged(rng):
     return struct.pack(">BBL", kind, 0, length) + body
 
 
-@pytest.mark.parametrize(
-    "count", [60, pytest.param(10_000, marks=pytest.mark.slow)], ids=["few", "many"]
-)
-def test_damaged_pdus_end_nothing_but_their_connection(node, count):
+def send_damaged(port, count):
     rng = np.random.default_rng(26)
     for _ in range(count):
-        with socket.create_connection(("127.0.0.1", node.port)) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
             connection.sendall(damaged(rng))
+
+
+def test_damaged_pdus_end_nothing_but_their_connection(node):
+    send_damaged(node.port, 60)
     wait_for(lambda: send(node.port, film(90)) == [0], 60)
+
+
+@pytest.mark.slow
+def test_ten_thousand_damaged_pdus_end_nothing_either(tmp_path):
+    process = NodeProcess(tmp_path / "store", free_port()).start()
+    send_damaged(process.port, 10_000)
+    wait_for(lambda: send(process.port, film(90)) == [0], 120)
+    process.stop()
 
 
 def test_a_pdu_or_object_that_is_too_large_ends_its_connection(node):
