@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -126,18 +127,44 @@ def tflite_predictor(
     except (ValueError, RuntimeError) as error:
         raise unreadable(name, "LiteRT", error) from None
     runner = interpreter.get_signature_runner(_signature(name, signatures))
-    inputs, outputs = runner.get_input_details(), runner.get_output_details()
+    return signature_predictor(
+        runner, runner.get_input_details(), runner.get_output_details(), spec, name
+    )
+
+
+def signature_predictor(
+    run: Callable[..., Mapping[str, np.ndarray]],
+    inputs: Mapping[str, dict],
+    outputs: Mapping[str, dict],
+    spec: PreprocessingSpec | None = None,
+    name: str = "tflite",
+) -> Predictor:
+    """Makes whatever runs a TFLite file's signature a `Predictor`.
+
+    Args:
+        run: Called with the input by its name; gives the outputs by theirs.
+        inputs: LiteRT's details of the inputs, by name.
+        outputs: The same of the outputs.
+        spec: As for `tflite_predictor`.
+        name: As for `tflite_predictor`.
+
+    Returns:
+        A `Predictor`.
+
+    Raises:
+        ValueError: As `tflite_predictor`.
+    """
     flows = _checked_flows(name, outputs)
     key, tensor = _only_input(name, inputs)
     # The signature has -1 where the Keras model had None.
     shape = tensor.get("shape_signature", tensor["shape"]).tolist()
     spec = _checked_spec(name, [None if n < 0 else n for n in shape], spec)
 
-    def run(pixels):
-        maps = runner(**{key: _quantized(network_input(pixels, spec), tensor)})
+    def run_image(pixels):
+        maps = run(**{key: _quantized(network_input(pixels, spec), tensor)})
         return {flow: _real(maps[flow], outputs[flow])[0, :, :, 0] for flow in flows}
 
-    return Predictor(pathlib.Path(name).stem, spec, flows, 0.5, run)
+    return Predictor(pathlib.Path(name).stem, spec, flows, 0.5, run_image)
 
 
 def onnx_predictor(path: str | pathlib.Path, threads: int = 1) -> Predictor:
