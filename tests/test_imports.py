@@ -57,6 +57,8 @@ OUTSIDE = {
         "ai_edge_litert",
         "ai_edge_quantizer",
         "flatbuffers",
+        "openvino",
+        "tflite_micro",
         "google",
         "onnx",
         "onnxruntime",

@@ -12,11 +12,11 @@ import numpy as np
 from covseg_tf.deploy.flows import network_input
 from covseg_tf.deploy.packages import needs
 from covseg_tf.deploy.proof.load_predictor import artifact_form, load_predictor
-from covseg_tf.deploy.proof.predictor import Predictor
 from covseg_tf.deploy.proof.runtimes import signature_predictor
 from covseg_tf.deploy.tflite.devices import check_devices
 from covseg_tf.edge.bundle import load_bundle
 from covseg_tf.edge.verify_model import verify_model
+from covseg_tf.evaluation.predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)
