@@ -115,7 +115,7 @@ def test_a_servable_its_proof_and_a_broken_one(
         ("to_mediapipe", ("F", "--calibrate", "D"), "ends in .tflite"),
         ("to_saved_model", ("F", "--version", 0), "at least 1"),
         ("to_saved_model", ("broken",), "cannot load"),
-        ("quantization_aware", ("F", "--data", "D", "--batch-size", 0), "batch_size"),
+        ("quantization_aware", ("F", "--data", "D", "--batch-size", 0), "--batch-size"),
         (
             "compress",
             ("F", "--data", "D", "--method", "cluster", "--sparsity", 0.5),

@@ -17,9 +17,9 @@ from covseg_tf.deploy.tflite.layers import layer_tensors
 from covseg_tf.deploy.tflite.micro import micro_source
 
 __all__ = [
+    "DeviceReport",
     "INTERFACES",
     "QUANTIZATIONS",
-    "DeviceReport",
     "check_devices",
     "convert_network",
     "devices_table",
