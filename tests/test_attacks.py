@@ -91,6 +91,8 @@ def in_child(work):
         return pid
     code = 1
     try:
+        # A shell's background jobs ignore it, and hand that on.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         result = work()
         code = result if isinstance(result, int) else 0
     finally:
