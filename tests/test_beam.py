@@ -256,7 +256,7 @@ def test_command(films, tmp_path, capsys):
         (("--input", "{films}/*", "--model", "none"), "no such model"),
         (("--input", "{films}/*", "--resumee"), "unknown flag: --resumee"),
         (("--input", "{films}/*", "--runner", "Bogus"), "Unexpected pipeline runner"),
-        (("--input", "{films}/*", "--shards", "-1"), "`shards` 0 or more"),
+        (("--input", "{films}/*", "--shards", "-1"), "--shards must be 0 or more"),
         (("--input", "foo://x/*"), "Unable to get filesystem"),
     ],
 )

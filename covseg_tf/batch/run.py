@@ -71,11 +71,10 @@ def run_batch(
         ValueError: If the model or `out` cannot be used, or there is no image.
         RuntimeError: If the pipeline failed, or rows and inputs differ in number.
     """
-    if form not in FORMATS or shards < 0:
-        raise ValueError(
-            f"`form` must be one of {FORMATS} and `shards` 0 or more. Received: "
-            f"form={form!r}, shards={shards}"
-        )
+    if form not in FORMATS:
+        raise ValueError(f"`form` must be one of {FORMATS}. Received: {form!r}")
+    if shards < 0:
+        raise ValueError(f"`shards` must be 0 or more. Received: {shards}")
     _, origin = load_model(model)
     marker = origin | {"covseg_version": __version__, "rows_format": form}
     folder = OutputFolder(out)
