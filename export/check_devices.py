@@ -9,7 +9,7 @@ TPU, held against each TFLite file without running it; then drawn phantoms throu
 LiteRT's reference kernels and CompiledModel, TensorFlow Lite Micro's reference
 interpreter (`pip install ".[micro]"`) and OpenVINO (`".[openvino]"`), each against
 the artifact's own runtime, or against --reference. Exit code 1 if --max-difference is
-exceeded. Time: 20 seconds an artifact.
+exceeded.
 """
 
 import dataclasses

@@ -7,7 +7,6 @@ FOLDER gets NAME.cc, the model as an array, and NAME.h: the size of the arena, p
 scale and zero point of each input and output, and a resolver of the operators in use
 alone. Where tflite-micro is installed (`pip install ".[micro]"`), its reference
 interpreter runs a phantom first, and what it differs from LiteRT by is printed.
-Time: 20 seconds.
 """
 
 import dataclasses

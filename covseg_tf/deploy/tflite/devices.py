@@ -32,7 +32,8 @@ MICRO = _words(
     TRANSPOSE_CONV UNPACK ZEROS_LIKE
     """
 )
-# "Supported operations" of coral.ai/docs/edgetpu/models-intro, its last edition.
+# After "Supported operations" of coral.ai, "TensorFlow models on the Edge TPU", by
+# excerpts of it: its compiler has the last word, and is not public for every machine.
 EDGE_TPU = _words(
     """
     ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D EXPAND_DIMS

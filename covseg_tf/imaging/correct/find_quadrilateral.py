@@ -14,8 +14,8 @@ _OFF, _DEVIATIONS = 6.0, 5.0
 # A film's share of a photograph; of its outline, what is not like the wall.
 _AREA, _FILLED = (0.08, 0.97), 0.85
 _MOST_COSINE = 0.5  # corners of 60 to 120 degrees
-# Points along a side where its edge is looked for, and how many must show one.
-# and by how much of a pixel it is looked for.
+# Points along a side where its edge is looked for, how many must show one, and in how
+# many parts of a pixel.
 _POINTS, _SHOWN, _FINE = 64, 0.3, 2
 
 
