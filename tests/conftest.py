@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import warnings
 
 import pytest
 
@@ -108,14 +109,34 @@ def tiny_model():
         separable=True,
         name="tiny",
     )
-    rng = np.random.default_rng(0)
-    for _ in range(80):  # moving statistics that fit the activations
-        model(rng.random((4, 64, 64, 1), dtype="float32"), training=True)
+    norms = [x for x in model._flatten_layers() if hasattr(x, "moving_variance")]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:  # moving statistics that fit the activations, at once
+        norm.momentum = 0.0
+    model(np.random.default_rng(0).random((8, 64, 64, 1), "float32"), training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
     _FIRST_WEIGHTS[model] = model.get_weights()
     return model
 
 
 _FIRST_WEIGHTS: dict = {}
+
+
+@pytest.fixture
+def eagerly():
+    """A few steps on TensorFlow take a second, tracing one takes twenty."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    warnings.filterwarnings("ignore", "Even though the `tf.config", UserWarning)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(autouse=True, scope="module")

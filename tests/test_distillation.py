@@ -60,7 +60,7 @@ def test_soft_target_loss_by_hand():
 
 
 @pytest.mark.backend
-def test_loss_of_both_flows_with_sample_weights_by_hand():
+def test_loss_of_both_flows_with_sample_weights_by_hand(eagerly):
     x, masks = batch(2)
     student, teacher = network(0), network(1)
     distiller = Distiller(student, teacher, alpha=0.25, temperature=2.0)
@@ -81,7 +81,7 @@ def test_loss_of_both_flows_with_sample_weights_by_hand():
 
 
 @pytest.mark.backend
-def test_alpha_zero_is_training_without_a_teacher():
+def test_alpha_zero_is_training_without_a_teacher(eagerly):
     x, masks = batch()
     plain, student = network(0), network(0)
     compile_segmenter(plain, 1e-2)
@@ -123,7 +123,7 @@ def test_the_student_approaches_a_teacher_that_stays():
 
 
 @pytest.mark.backend
-def test_what_is_saved_is_the_student(tmp_path):
+def test_what_is_saved_is_the_student(tmp_path, eagerly):
     x, masks = batch()
     student = network(0)
     distiller = Distiller(student, network(1, side_outputs=("scales",)))
@@ -157,7 +157,7 @@ def test_what_is_saved_is_the_student(tmp_path):
 
 
 @pytest.mark.backend
-def test_side_outputs_of_a_student_learn_from_the_masks_alone():
+def test_side_outputs_of_a_student_learn_from_the_masks_alone(eagerly):
     """Half the student's own loss, side outputs in it, and half the teacher's maps."""
     x, masks = batch()
     student, teacher = (

@@ -97,7 +97,7 @@ def test_training_moves_the_share_into_its_interval():
     assert model.evaluate(sides, y_true, verbose=0) == 0.0
 
 
-def test_a_saved_network_with_a_style_goes_on_training(tmp_path):
+def test_a_saved_network_with_a_style_goes_on_training(tmp_path, eagerly):
     y_true, _ = two_lungs(0, 0, (extent_bounds(3), extent_bounds(1)))
     inputs = keras.Input((8, 8, 1))
     logits = keras.layers.Conv2D(1, 3, padding="same")(inputs)

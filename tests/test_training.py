@@ -195,7 +195,7 @@ def test_weights_move_between_networks_that_share_layers(tmp_path):
         transfer_weights(plain, tmp_path / "broken.keras")
 
 
-def test_frozen_layers_keep_weights_and_statistics_until_they_learn_again():
+def test_frozen_layers_keep_weights_and_statistics_until_they_learn_again(eagerly):
     model = DualFlowSegmenter.from_preset("xray_nano", (32, 32, 1))
     frozen = freeze_encoder(model)
     assert "block2_add" in frozen

@@ -283,7 +283,7 @@ def test_nan_is_named(which):
         model.fit(x, y, verbose=0)
 
 
-def test_a_list_of_metrics_goes_to_each_flow_and_has_a_direction():
+def test_a_list_of_metrics_goes_to_each_flow_and_has_a_direction(eagerly):
     model = small()
     model.compile("sgd", "mse", metrics=[DiceScore(), MeanAbsoluteError()])
     stop = keras.callbacks.EarlyStopping("val_infection_dice", patience=0)

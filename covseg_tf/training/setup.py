@@ -1,5 +1,7 @@
 """What a recipe does before it builds its network."""
 
+import warnings
+
 import keras
 
 from covseg_tf.training.options import RunOptions
@@ -8,16 +10,26 @@ from covseg_tf.training.options import RunOptions
 def set_up(options: RunOptions) -> None:
     """Seeds the process, sets its precision, and keeps TensorFlow off JAX's GPU.
 
+    A quick run on TensorFlow does its few steps without tracing one, which takes
+    longer than all of them.
+
     Half precision means bfloat16, which needs no loss scaling: NVIDIA GPUs from
     Ampere on compute it, others and CPUs run it without a gain in speed.
 
     Args:
-        options: `seed` and `mixed_precision` are read.
+        options: `seed`, `mixed_precision`, `quick` and `jit_compile` are read.
     """
     keras.utils.set_random_seed(options.seed)
     policy = "mixed_bfloat16" if options.mixed_precision else "float32"
     keras.mixed_precision.set_global_policy(policy)
-    if keras.backend.backend() == "jax":
+    backend = keras.backend.backend()
+    if backend == "tensorflow" and options.quick and not options.jit_compile:
+        import tensorflow as tf
+
+        tf.config.run_functions_eagerly(True)
+        # The data's functions are traced all the same, as they should be.
+        warnings.filterwarnings("ignore", "Even though the `tf.config", UserWarning)
+    if backend == "jax":
         import tensorflow as tf
 
         # It only reads the data there, and would take the GPU's memory.
