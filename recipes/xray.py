@@ -56,7 +56,13 @@ class Stage(NamedTuple):
     learning_rate: float  # at its peak
 
 
-STAGES = (Stage(128, 12, 1.2e-3), Stage(192, 6, 1e-3), Stage(256, 2, 6e-4))
+STAGES = (
+    Stage(128, 12, 1.2e-3),
+    Stage(192, 6, 1e-3),
+    Stage(256, 2, 6e-4),
+    Stage(192, 5, 1.2e-3),
+    Stage(256, 7, 8e-4),
+)
 QUICK_STAGES = (Stage(64, 1, 1e-3), Stage(64, 1, 1e-3))
 VALIDATION_SHARE = 0.1
 

@@ -291,6 +291,19 @@ def test_an_outline_is_cut_where_dice_is_highest(phantom_data):
     for stated, is_inside in ((0.1, False), (0.3, True)):
         logit = np.log(stated / (1 - stated)) - outline.logit
         assert (logit / outline.temperature > 0) == is_inside
+    # A sure map is cooled until healthy lungs keep a level above 0 of 256.
+    marked = [
+        dataclasses.replace(s, infection_free=s.finding == "Normal") for s in samples
+    ]
+
+    def sure(pixels):
+        infection = np.where(masks[pixels.tobytes()], 0.99, 1e-6)
+        return {"lung": np.ones_like(infection), "infection": infection}
+
+    cooled = fit_outline(sure, marked, spec)
+    z = (np.log(1e-6 / (1 - 1e-6)) - cooled.logit) / cooled.temperature
+    assert 256 / (1 + np.exp(-z)) == pytest.approx(1, rel=1e-3)
+    assert fit_outline(sure, samples, spec).temperature < 1
     # Films of which only readers' extents are known say nothing of an outline.
     bare = [dataclasses.replace(s, infection_mask=None) for s in samples]
     assert fit_outline(predict, bare, spec) == (0.5, 1.0)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from covseg_tf.data.load_sample import load_sample
 from covseg_tf.data.sample import Sample
 from covseg_tf.edge.preprocessing import PreprocessingSpec
 from covseg_tf.evaluation.level_counts import LevelCounts
@@ -39,7 +40,9 @@ def fit_outline(
     """Chooses the threshold of best Dice, and the temperature of the map inside lungs.
 
     Dice over all images, so that a missed lesion and a painted healthy film both
-    count.
+    count. The temperature is the one that makes probabilities come true, or a higher
+    one where that would leave healthy lungs no level above 0 of 256: readers' extents
+    tell faint opacities from none by such levels.
 
     Args:
         predict: As for `evaluate`.
@@ -59,5 +62,21 @@ def fit_outline(
     # A threshold of 0 or above the highest level has no logit.
     threshold = min(max(point.threshold, 1 / 256), 255 / 256)
     inside = sum(scored.inside, start=LevelCounts.none())
-    temperature = fit_temperature(inside, threshold)
-    return Outline(threshold, temperature)
+    outline = Outline(threshold, fit_temperature(inside, threshold))
+    healthy = [sample for sample in known if sample.infection_free]
+    faint = _faint_logit(predict, healthy, spec) - outline.logit
+    lowest = math.log(1 / 255)  # the logit of level 1
+    return outline._replace(temperature=max(outline.temperature, faint / lowest))
+
+
+def _faint_logit(predict, healthy, spec):
+    """What the brightest twentieth of healthy lungs reaches: the median of films."""
+    logits = [0.0]
+    for sample in healthy:
+        maps = predict(load_sample(sample, spec)[0])
+        lung = maps["lung"] > 0.5
+        if lung.any():
+            infection = np.quantile(maps["infection"][lung], 0.95)
+            infection = np.clip(float(infection), 1e-9, 1 - 1e-9)
+            logits.append(math.log(infection / (1 - infection)))
+    return float(np.median(logits[1:] or logits))
