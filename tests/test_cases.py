@@ -131,6 +131,14 @@ ODD_HEADERS = {
     "signed": lambda: dicom(DEEP.astype(np.int16) - 2048, PixelRepresentation=1),
     "10 bits": lambda: dicom(DEEP // 4, BitsStored=10, HighBit=9),
     "14 bits": lambda: dicom(DEEP * 4, BitsStored=14, HighBit=13),
+    "more bits than there are": lambda: dicom(DEEP, BitsStored=20, HighBit=19),
+    "a sign of 2": lambda: dicom(DEEP, PixelRepresentation=2),
+    "no sign": lambda: dicom(DEEP, PixelRepresentation=None),
+    "colour of one sample": lambda: dicom(DEEP, PhotometricInterpretation="RGB"),
+    "frames of no number": lambda: dicom(DEEP, NumberOfFrames=[1, 1]),
+    "slope of 1e308": lambda: dicom(DEEP, RescaleSlope=1e308, RescaleIntercept=0),
+    "a window that shows nothing": lambda: windowed(-90_000, 3000),
+    "a window of all": lambda: windowed(0, 1e300),
 }
 
 
