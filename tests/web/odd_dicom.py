@@ -225,6 +225,8 @@ def _paddings(deep):
         "padding, only its limit": make(high, 16, PixelPaddingRangeLimit=65535),
         "padding, empty": _raw(make(high, 16, **WINDOW), PixelPaddingValue=b""),
         "padding and nothing else": make(high * 0 + 9, 16, PixelPaddingValue=9),
+        "a bar without a name": make(high, 16),
+        "a bar without a name, far below": make(low, 16),
         "padding in 8 bits": make(deep.astype(np.uint8), PixelPaddingValue=0),
     }
 
