@@ -86,6 +86,22 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded(server):
         assert "scans or more of 4096 x 4096 pixels; save the image again" in text
 
 
+def test_good_films_are_answered_beside_an_attack(server):
+    """The bodies of `benchmarks.serving.under_attack`, for a second."""
+    from benchmarks.serving import under_attack
+    from benchmarks.serving.__main__ import body_of
+
+    url = server.base + "/v1/models/tiny:predict"
+    bomb = scan_bomb(4096, 4096, 3000)
+    texts = png_of(*[(b"zTXt", HEADS[b"zTXt"] + zlib.compress(bytes(2**20)))] * 300)
+    bodies = [body_of(data) for data in (bomb, texts, b"PK\3\4", bytes(132))]
+    with under_attack.attack(url, bodies, 2) as statuses:
+        found = under_attack.steady(url, 1, 8)
+    assert (found["answered"], found["not_answered"]) == (8, 0)
+    assert 0 < found["p50_ms"] <= found["p95_ms"]
+    assert set(statuses) == {400}
+
+
 def test_as_many_scans_as_go_over_the_largest_image_pass():
     limit = 100 * 100
     assert check_image(scan_bomb(100, 100, 15), limit) == (100, 100)
