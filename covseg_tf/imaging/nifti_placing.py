@@ -33,10 +33,10 @@ def turns_of(get) -> np.ndarray | None:
 
     try:
         affine = np.asarray(get(), np.float64)
-        turns = io_orientation(affine) if np.isfinite(affine).all() else np.nan
+        turns = io_orientation(affine) if np.isfinite(affine).all() else None
     except Exception:  # nibabel raises what NumPy raises
         return None
-    return None if np.isnan(turns).any() else turns
+    return None if turns is None or np.isnan(turns).any() else turns
 
 
 def is_placed_twice(header) -> bool:
@@ -47,9 +47,10 @@ def is_placed_twice(header) -> bool:
     """
     if not header["sform_code"] > 0:
         return False
-    turns = turns_of(header.get_sform)
-    if header["qform_code"] > 0 and (turns != turns_of(header.get_qform)).any():
-        return True
+    if header["qform_code"] > 0:
+        by_sform, by_qform = turns_of(header.get_sform), turns_of(header.get_qform)
+        if by_sform is None or by_qform is None or (by_sform != by_qform).any():
+            return True
     sizes = np.linalg.norm(header.get_sform()[:3, :3], axis=0)
     zooms = np.array(header.get_zooms()[:3], np.float64)
     return not np.allclose(sizes, zooms, rtol=_ALIKE, atol=0)
