@@ -14,7 +14,7 @@ _BLOCK = 256
 # holds fewer than 2 pixels of 10,000: a hot pixel, a marker, a padding without a name.
 _TAIL, _FAR, _STEP, _THIN = 0.01, 0.5, 1 / 16, 2e-4
 # One value as far from all others is none of theirs, however often it comes, as long as
-# so many pixels are left: a bar, a collimator, what is no detector.
+# so many pixels are left, and shades: a bar, a collimator, what is no detector.
 _LEFT = 0.25
 # 8-bit pixels are stretched too if they lie within so many grey levels.
 _NARROW = 64
@@ -194,10 +194,13 @@ def _without_lone(image, low, high):
     ends = _robust_ends(inner)
     below, above = (float(end) for end in ends)
     far = _FAR * (above - below)
-    return (
+    found = (
         ends[0] if below - float(low) > far else low,
         ends[1] if float(high) - above > far else high,
     )
+    if found == (low, high) or len(np.unique(inner)) < _FEWEST_LEVELS:
+        return low, high
+    return found
 
 
 def _robust_ends(image):

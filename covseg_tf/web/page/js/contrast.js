@@ -49,7 +49,9 @@ function withoutLone(values, low, high) {
   const countOf = (end) => values.reduce((sum, x) => sum + Number(x === end), 0);
   if (Math.max(countOf(low), countOf(high)) <= TAIL * values.length) return [low, high];
   const inner = values.filter((x) => x > low && x < high);
-  if (inner.length < LEFT * values.length) return [low, high];
+  const isPicture = inner.length >= LEFT * values.length &&
+    new Set(inner).size >= FEWEST_LEVELS;
+  if (!isPicture) return [low, high];
   const [below, above] = robustEnds(inner);
   const far = FAR * (above - below);
   return [below - low > far ? below : low, high - above > far ? above : high];
