@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -118,3 +119,44 @@ def zip_with_false_record(members):
     full = (0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
     stream.write(b"PK\5\6" + struct.pack("<HHHHIIH", *full))
     return stream.getvalue()
+
+
+def scan_bomb(rows, columns, scans):
+    """A progressive grey JPEG whose scans are a few bytes each and refine nothing."""
+
+    def segment(kind, body):
+        return bytes([0xFF, kind]) + struct.pack(">H", len(body) + 2) + body
+
+    def bits(text):
+        text += "1" * (-len(text) % 8)
+        return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
+
+    blocks = -(-rows // 8) * -(-columns // 8)
+    refine = bits("0" * 15 * -(-blocks // 2**14))  # runs of 2**14 empty blocks
+    return b"".join(
+        (
+            b"\xff\xd8",
+            segment(0xDB, b"\0" + bytes([1] * 64)),
+            segment(0xC2, struct.pack(">BHHB", 8, rows, columns, 1) + b"\1\x11\0"),
+            segment(0xC4, b"\x00" + bytes([1] + [0] * 15) + b"\x00"),
+            segment(0xC4, b"\x10" + bytes([1, 1] + [0] * 14) + b"\xe0\x00"),
+            segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + bytes(-(-blocks // 8)),
+            (segment(0xDA, bytes([1, 1, 0, 1, 63, 0x10])) + refine) * scans,
+            b"\xff\xd9",
+        )
+    )
+
+
+# What comes before the packed part of a chunk of text.
+HEADS = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0en\0b\0", b"iCCP": b"a\0\0"}
+
+
+def png_of(data, *chunks):
+    """A PNG file with chunks behind its header."""
+    parts = [
+        struct.pack(">I", len(body))
+        + (kind + body)
+        + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    ]
+    return data[:33] + b"".join(parts) + data[33:]

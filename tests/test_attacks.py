@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 import warnings
+import zlib
 
 import cv2
 import hostile_files as hostile
@@ -462,6 +463,15 @@ class TestWorkOfOneFile:
         sources = bytes_sources("x", hostile.jpeg_in_fragments(9000, 500))
         with pytest.raises(ValueError, match="too many fragments"):
             sources[0].read()
+
+    def test_pictures_whose_decoding_does_not_end(self):
+        text = hostile.HEADS[b"zTXt"] + zlib.compress(bytes(2**20))
+        plain = cv2.imencode(".png", np.eye(64, dtype=np.uint8))[1].tobytes()
+        with cpu_seconds(1):  # 50 s, and the memory of 300 MB of text
+            scans = reason(hostile.scan_bomb(4096, 4096, 3000))
+            texts = reason(hostile.png_of(plain, *[(b"zTXt", text)] * 300))
+        assert "scans or more of 4096 x 4096 pixels" in scans
+        assert "text or profiles of more than 16 MB" in texts
 
     def test_zip_whose_records_differ(self):
         with cpu_seconds(1):

@@ -30,7 +30,7 @@ from covseg_tf.imaging import (
 from covseg_tf.triage import triage
 from covseg_tf.triage.score import describe, score_volume
 
-CASES = ROOT.parent / "shared" / "cases"
+CASES = data_root().parent / "cases"
 FILM = draw_phantom(2, 0.25).image
 DEEP = (FILM.astype(np.uint16) - FILM.min()) * 14 + 200  # 12 bits
 # Points of percent that a film may move by a fault that takes nothing of it away.
@@ -109,6 +109,21 @@ def test_padding_is_no_film(xray, right, name):
     assert found.involvement.total == pytest.approx(right, abs=CLOSE)
 
 
+def test_planes_of_a_tiff_that_opencv_mixes_up_are_refused():
+    from covseg_tf.imaging.tiff import tiff_page
+
+    def tag(number, kind, value):
+        return struct.pack("<HHII", number, kind, 1, value)
+
+    rows = DEEP.shape[0]
+    data = grey_alpha().replace(tag(277, 3, 2), tag(277, 3, 3))
+    data = data.replace(tag(257, 4, rows), tag(257, 4, rows // 2))
+    assert tiff_page(data, 0).rows == rows // 2
+    data = data.replace(tag(278, 4, rows), tag(284, 3, 2))
+    (source,) = bytes_sources("a.tif", data)
+    assert "keeps its 3 channels of 16 bits apart" in failure(source)
+
+
 def test_padding_on_one_side_keeps_the_proportions():
     pixels = DEEP.copy()
     pixels[:, : DEEP.shape[1] // 20] = 65535
@@ -131,6 +146,14 @@ ODD_HEADERS = {
     "signed": lambda: dicom(DEEP.astype(np.int16) - 2048, PixelRepresentation=1),
     "10 bits": lambda: dicom(DEEP // 4, BitsStored=10, HighBit=9),
     "14 bits": lambda: dicom(DEEP * 4, BitsStored=14, HighBit=13),
+    "more bits than there are": lambda: dicom(DEEP, BitsStored=20, HighBit=19),
+    "a sign of 2": lambda: dicom(DEEP, PixelRepresentation=2),
+    "no sign": lambda: dicom(DEEP, PixelRepresentation=None),
+    "colour of one sample": lambda: dicom(DEEP, PhotometricInterpretation="RGB"),
+    "frames of no number": lambda: dicom(DEEP, NumberOfFrames=[1, 1]),
+    "slope of 1e308": lambda: dicom(DEEP, RescaleSlope=1e308, RescaleIntercept=0),
+    "a window that shows nothing": lambda: windowed(-90_000, 3000),
+    "a window of all": lambda: windowed(0, 1e300),
 }
 
 
@@ -239,7 +262,16 @@ def test_the_view_of_a_series(description, view):
     assert source.read().view == view
 
 
+def bordered(value, width, offset=0):
+    """A film of 16 bits with a band of one value that no header names."""
+    pixels = DEEP + np.uint16(offset)
+    pixels[:width] = value
+    return encode(".png", pixels)
+
+
 SCORED = {
+    "02 a white bar": (lambda: bordered(65535, 14), "stretched"),
+    "03 a black one, the film far above": (lambda: bordered(0, 14, 5000), "stretched"),
     "05 grey and alpha": (grey_alpha, "stretched"),
     "02 one hot pixel": (lambda: encode(".png", hot(DEEP)), "stretched"),
     "02 a hot marker": (lambda: dicom(hot(DEEP, 12)), "stretched"),

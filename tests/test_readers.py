@@ -409,6 +409,45 @@ def test_padding_is_black_and_takes_no_part_in_the_range(tmp_path, fields, expec
     assert film.notes == ("stretched", "padding_left_out")
 
 
+def item_of(descriptor, entries, kind="US"):
+    """An item of a table; "OB" holds bytes, "OW" words, "US" numbers."""
+    item = pydicom.Dataset()
+    item.add_new(0x00283002, "SS" if min(descriptor) < 0 else "US", descriptor)
+    if kind != "US":
+        entries = np.array(entries, {"OB": np.uint8, "OW": np.uint16}[kind]).tobytes()
+    item.add_new(0x00283006, kind, entries)
+    return item
+
+
+STEPS = [0, 819, 2457, 4095]  # of 4095: 0, 51, 153, 255
+
+
+@pytest.mark.parametrize(
+    ("stored", "descriptor", "entries", "kind"),
+    [
+        ([0, 1, 2, 3], [4, 0, 12], STEPS, "OW"),
+        ([0, 1, 2, 3], [4, 0, 10], STEPS, "US"),
+        ([0, 1, 2, 3], [4, 0, 99], STEPS, "OW"),
+        ([0, 1, 2, 3], [4, 0, 8], [0, 51, 153, 255], "OB"),
+        ([0, 1, 2, 3], [4, 0, 8], [0, 51, 153, 255], "OW"),
+        ([0, 1, 2, 3], [0, 0, 12], STEPS + [4095] * (2**16 - 4), "OW"),
+        ([-2, -1, 0, 1], [4, -2, 12], STEPS, "OW"),
+        ([-2, -1, 0, 1], [4, 65534, 12], STEPS, "OW"),  # its sign is lost
+        ([40000, 40001, 40002, 40003], [4, 40000, 12], STEPS, "OW"),
+    ],
+)
+@pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_tables_by_hand(tmp_path, name, stored, descriptor, entries, kind):
+    signed = int(min(stored) < 0)
+    pixels = np.array([stored], np.int16 if signed else np.uint16)
+    fields = {name: [item_of(descriptor, entries, kind)]}
+    fields |= {"BitsStored": 16, "HighBit": 15}
+    if name == "ModalityLUTSequence" and max(entries) > 255:
+        fields |= {"WindowCenter": 2048, "WindowWidth": 4096}
+    path = save_dicom(tmp_path / "a.dcm", pixels, PixelRepresentation=signed, **fields)
+    assert read_film(path).pixels.tolist() == [[0, 51, 153, 255]]
+
+
 def test_a_table_that_states_more_bits_than_it_holds(tmp_path):
     table = pydicom.Dataset()
     table.LUTDescriptor, table.LUTData = [4, 0, 16], [0, 819, 2457, 4095]

@@ -5,7 +5,6 @@ import http.client
 import json
 import shutil
 import signal
-import struct
 import threading
 import time
 import zlib
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import requests
+from hostile_files import HEADS, png_of, scan_bomb
 from serving_servers import (
     Served,
     b64,
@@ -47,32 +47,6 @@ def server(tiny_bundle):
         yield Served(running.url)
 
 
-def scan_bomb(rows, columns, scans):
-    """A progressive grey JPEG whose scans are a few bytes each and refine nothing."""
-
-    def segment(kind, body):
-        return bytes([0xFF, kind]) + struct.pack(">H", len(body) + 2) + body
-
-    def bits(text):
-        text += "1" * (-len(text) % 8)
-        return int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\0")
-
-    blocks = -(-rows // 8) * -(-columns // 8)
-    refine = bits("0" * 15 * -(-blocks // 2**14))  # runs of 2**14 empty blocks
-    return b"".join(
-        (
-            b"\xff\xd8",
-            segment(0xDB, b"\0" + bytes([1] * 64)),
-            segment(0xC2, struct.pack(">BHHB", 8, rows, columns, 1) + b"\1\x11\0"),
-            segment(0xC4, b"\x00" + bytes([1] + [0] * 15) + b"\x00"),
-            segment(0xC4, b"\x10" + bytes([1, 1] + [0] * 14) + b"\xe0\x00"),
-            segment(0xDA, bytes([1, 1, 0, 0, 0, 0])) + bytes(-(-blocks // 8)),
-            (segment(0xDA, bytes([1, 1, 0, 1, 63, 0x10])) + refine) * scans,
-            b"\xff\xd9",
-        )
-    )
-
-
 def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded(server):
     bomb = scan_bomb(4096, 4096, 3000)
     assert len(bomb) < 400_000
@@ -84,6 +58,24 @@ def test_a_jpeg_of_thousands_of_scans_is_refused_before_it_is_decoded(server):
     assert time.perf_counter() - start < 5
     for text in texts:
         assert "scans or more of 4096 x 4096 pixels; save the image again" in text
+
+
+def test_good_films_are_answered_beside_an_attack(server):
+    """The bodies of `benchmarks.serving.under_attack`, for a second."""
+    from benchmarks.serving import under_attack
+    from benchmarks.serving.__main__ import body_of
+
+    url = server.base + "/v1/models/tiny:predict"
+    bomb = scan_bomb(4096, 4096, 3000)
+    texts = png_of(
+        png(phantom()), *[(b"zTXt", HEADS[b"zTXt"] + zlib.compress(bytes(2**20)))] * 300
+    )
+    bodies = [body_of(data) for data in (bomb, texts, b"PK\3\4", bytes(132))]
+    with under_attack.attack(url, bodies, 2) as statuses:
+        found = under_attack.steady(url, 1, 8)
+    assert (found["answered"], found["not_answered"]) == (8, 0)
+    assert 0 < found["p50_ms"] <= found["p95_ms"]
+    assert set(statuses) == {400}
 
 
 def test_as_many_scans_as_go_over_the_largest_image_pass():
@@ -105,41 +97,26 @@ def test_progressive_files_of_any_writer_pass():
     assert check_image(data, 64 * 64) == (64, 64)
 
 
-def png_of(*chunks):
-    """A phantom with chunks behind its header."""
-    data = png(phantom())
-    parts = [
-        struct.pack(">I", len(body))
-        + (kind + body)
-        + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    ]
-    return data[:33] + b"".join(parts) + data[33:]
-
-
-HEADS = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0en\0b\0", b"iCCP": b"a\0\0"}
-
-
 @pytest.mark.parametrize("kind", HEADS)
 def test_a_png_whose_text_inflates_without_end_is_refused(server, kind):
     chunk = kind, HEADS[kind] + zlib.compress(bytes(2**20))
-    assert check_image(png_of(*[chunk] * 16), 128 * 128) == (128, 128)
+    assert check_image(png_of(png(phantom()), *[chunk] * 16), 128 * 128) == (128, 128)
     start = time.process_time()
     with pytest.raises(ValueError, match="text or profiles of more than 16 MB"):
-        check_image(png_of(*[chunk] * 9000), 128 * 128)
+        check_image(png_of(png(phantom()), *[chunk] * 9000), 128 * 128)
     one = kind, HEADS[kind] + zlib.compress(bytes(2**26))
-    assert "more than 16 MB" in server.error(encoded(b64(png_of(one))))
+    assert "more than 16 MB" in server.error(encoded(b64(png_of(png(phantom()), one))))
     # Damaged ones cost a decoder as much as whole ones.
     broken = kind, HEADS[kind] + zlib.compress(bytes(2**20))[:-4] + b"\0\0\0\0"
     with pytest.raises(ValueError, match="text or profiles of more than 16 MB"):
-        check_image(png_of(*[broken] * 17), 128 * 128)
+        check_image(png_of(png(phantom()), *[broken] * 17), 128 * 128)
     assert time.process_time() - start < 2
 
 
 def test_plain_text_of_any_length_passes():
     plain = b"a\0\0\0en\0b\0" + b"x" * 2**25
     chunks = (b"iTXt", plain), (b"tEXt", plain), (b"zTXt", b""), (b"iTXt", b"a")
-    assert check_image(png_of(*chunks), 128 * 128) == (128, 128)
+    assert check_image(png_of(png(phantom()), *chunks), 128 * 128) == (128, 128)
 
 
 def test_work_ends_soon_after_its_caller_has_given_up():

@@ -508,6 +508,57 @@ def test_nifti_of_grey_levels_and_of_nothing_known():
     assert "Received shape" in reason(nifti(np.zeros((4, 3, 2, 5), np.uint8)))
 
 
+def altered(data, **entries):
+    """A NIfTI file with entries of its header changed, or set by its own methods."""
+    header = nibabel.Nifti1Header(data[:348])
+    for name, value in entries.items():
+        if callable(value):
+            getattr(header, name)(*value(header))
+        else:
+            header[name] = value
+    return header.binaryblock + data[348:]
+
+
+MIRRORED = np.diag([-0.8, 0.7, 5.0, 1.0])
+NOTHING = {"srow_x": 0, "srow_y": 0, "srow_z": 0}
+
+
+@pytest.mark.parametrize(
+    ("entries", "note", "spacing"),
+    [
+        (NOTHING, "", (5.0, 0.7, 0.8)),
+        ({"srow_x": np.nan}, "", (5.0, 0.7, 0.8)),
+        ({"quatern_b": np.nan}, "", (5.0, 0.7, 0.8)),
+        ({"scl_slope": 1, "scl_inter": np.nan}, "", (5.0, 0.7, 0.8)),
+        ({"vox_offset": 0}, "", (5.0, 0.7, 0.8)),
+        (NOTHING | {"quatern_b": np.nan}, "unplaced", None),
+        ({"set_sform": lambda _: (MIRRORED, 1)}, "placed_twice", None),
+        ({"pixdim": [1, 0, 0, 0, 0, 0, 0, 0]}, "placed_twice", None),
+        ({"pixdim": [1, 1, 1, 1, 0, 0, 0, 0]}, "placed_twice", None),
+    ],
+)
+def test_nifti_whose_header_means_little(entries, note, spacing):
+    values = np.full((4, 3, 2), -850, np.int16)
+    values[3, 2, 0] = 150
+    image = nibabel.Nifti1Image(values, np.diag([0.8, 0.7, 5.0, 1.0]))
+    image.set_qform(image.affine, 1)
+    volume = read(altered(image.to_bytes(), **entries))
+    assert volume.notes == ((note,) if note else ())
+    assert volume.spacing == (spacing and pytest.approx(spacing))
+    if not note:
+        assert volume.slices[0, 0].tolist() == [255, 85, 85, 85]
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("mm", 1), ("meter", 1e-3), ("micron", 1e3), ("meter", 1), ("unknown", 1)],
+)
+def test_nifti_in_other_units(unit, factor):
+    data = nifti(np.full((4, 3, 2), -850, np.int16), np.diag([*[0.8 * factor] * 3, 1]))
+    data = altered(data, set_xyzt_units=lambda _: (unit,))
+    assert read(data).spacing == pytest.approx((0.8, 0.8, 0.8))
+
+
 def test_nifti_bombs():
     header = bytearray(nifti(np.zeros((4, 3, 2), np.uint8)))
     struct.pack_into("<3h", header, 42, 32767, 32767, 32767)

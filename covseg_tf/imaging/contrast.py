@@ -13,6 +13,9 @@ _BLOCK = 256
 # values than half of their range; else the tail is cut where a sixteenth of that range
 # holds fewer than 2 pixels of 10,000: a hot pixel, a marker, a padding without a name.
 _TAIL, _FAR, _STEP, _THIN = 0.01, 0.5, 1 / 16, 2e-4
+# One value as far from all others is none of theirs, however often it comes, as long as
+# so many pixels are left, and shades: a bar, a collimator, what is no detector.
+_LEFT = 0.25
 # 8-bit pixels are stretched too if they lie within so many grey levels.
 _NARROW = 64
 # A picture needs so many levels that each hold a thousandth of its pixels: real films
@@ -176,7 +179,28 @@ def _within_ends(image):
     if image.dtype.kind == "f" and not np.isfinite(image).all():
         return image
     low, high = _robust_ends(image)
+    low, high = _without_lone(image, low, high)
     return image.clip(low, high)
+
+
+def _without_lone(image, low, high):
+    """The ends of the range without one value at either that lies far from the rest."""
+    often = _TAIL * image.size
+    if max(np.count_nonzero(image == end) for end in (low, high)) <= often:
+        return low, high
+    inner = image[(image > low) & (image < high)]
+    if inner.size < _LEFT * image.size:
+        return low, high
+    ends = _robust_ends(inner)
+    below, above = (float(end) for end in ends)
+    far = _FAR * (above - below)
+    found = (
+        ends[0] if below - float(low) > far else low,
+        ends[1] if float(high) - above > far else high,
+    )
+    if found == (low, high) or len(np.unique(inner)) < _FEWEST_LEVELS:
+        return low, high
+    return found
 
 
 def _robust_ends(image):

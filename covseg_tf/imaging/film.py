@@ -30,6 +30,8 @@ NOTE_TEXTS = {
     "copies_dropped": "Copies of a slice were dropped.",
     "unplaced": "The header does not say how the volume lies or how large it is: front "
     "and back may be swapped, and there are no millilitres.",
+    "placed_twice": "The header says twice how the volume lies, and not the same: "
+    "sides may be swapped, and there are no millilitres.",
     "unplaced_slices": "Slices without positions, in the order of their numbers.",
 }
 

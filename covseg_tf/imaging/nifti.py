@@ -12,6 +12,7 @@ from covseg_tf.imaging.contrast import LUNG_LEVEL, LUNG_WIDTH, window_hounsfield
 from covseg_tf.imaging.film import Volume
 from covseg_tf.imaging.hounsfield import air_share, has_air
 from covseg_tf.imaging.limits import MAX_MEMBERS, MAX_SLICES, MAX_VOLUME
+from covseg_tf.imaging.nifti_placing import is_placed_twice, mend_header, turns_of
 from covseg_tf.imaging.passing_error import PassingError
 
 _GZIP = b"\x1f\x8b"
@@ -22,6 +23,9 @@ _MOST_TRAILING = 1 << 16
 _PIECE = 1 << 10
 _LOCK = threading.Lock()
 _SECOND = b"n+2\0"
+# Of units to mm; and the least and most of a CT's voxel, for headers that lie of units.
+_UNITS = {"meter": 1000.0, "micron": 0.001}
+_LEAST_MM, _MOST_MM = 0.01, 100.0
 
 
 def is_nifti(head: bytes) -> bool:
@@ -44,9 +48,9 @@ def read_nifti_volume(
 
     A volume with hardly a value between -1400 and -300 has no air in it, hence no
     Hounsfield units; it is taken as it is if it holds 0 to 255 (the Radiopaedia half
-    of COVID-19-CT-Seg does), and refused otherwise. One whose qform and sform codes
-    are 0 says nothing of how it lies: it is taken as most are stored, and has no
-    spacing.
+    of COVID-19-CT-Seg does), and refused otherwise. One without a usable qform or
+    sform says nothing of how it lies: it is taken as most are stored, and has no
+    spacing. Nor has one whose qform, sform and voxel sizes differ; its sform is taken.
 
     Args:
         data: The file, packed by gzip or not.
@@ -67,6 +71,8 @@ def read_nifti_volume(
     spacing = size_and_spacing(image.header)[1]
     if not (image.header["qform_code"] > 0 or image.header["sform_code"] > 0):
         return Volume(grey, None, (*notes, "unplaced"))
+    if is_placed_twice(image.header):
+        return Volume(grey, None, (*notes, "placed_twice"))
     usable = all(math.isfinite(s) and s > 0 for s in spacing)
     return Volume(grey, spacing if usable else None, notes)
 
@@ -81,13 +87,17 @@ def open_nifti(data: bytes):
         ValueError: If nibabel is not installed, or the volume is damaged, too
             large, or of more than three dimensions.
     """
-    size = _size_of(read_nifti_header(data))
+    header = read_nifti_header(data)
+    size = _size_of(header)
     data = _inflate(data, size, to_end=True) if data.startswith(_GZIP) else data
     if len(data) < size:
         raise ValueError("the NIfTI file is cut short.")
     with _nibabel_errors() as nibabel:
         kind = nibabel.Nifti2Image if data[4:8] == _SECOND else nibabel.Nifti1Image
-        return kind.from_bytes(data[:size])
+        block = header.binaryblock
+        if data.startswith(block):
+            return kind.from_bytes(data[:size])
+        return kind.from_bytes(block + data[len(block) : size])
 
 
 def read_voxels(data: bytes) -> np.ndarray:
@@ -120,6 +130,7 @@ def read_nifti_header(head: bytes):
         second = head[4:8] == _SECOND
         kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
         header = kind(head[: kind.sizeof_hdr])
+        mend_header(header)
         shape = header.get_data_shape()
     if len(shape) < 3 or any(n != 1 for n in shape[3:]) or min(shape) < 1:
         raise ValueError(f"expected a volume (x, y, z). Received shape: {shape}")
@@ -160,19 +171,18 @@ def size_and_spacing(
     """
     z, y, x = np.argsort(_orientation(header)[:, 0])[::-1].tolist()
     shape, zooms = header.get_data_shape(), list(map(float, header.get_zooms()))
+    factor = _UNITS.get(header.get_xyzt_units()[0], 1.0)
+    if all(_LEAST_MM <= factor * zoom <= _MOST_MM for zoom in zooms[:3]):
+        zooms = [factor * zoom for zoom in zooms]
     return (shape[z], shape[y], shape[x]), (zooms[z], zooms[y], zooms[x])
 
 
 def _orientation(header):
-    from nibabel.orientations import io_orientation
-
     with _nibabel_errors():
-        affine = np.asarray(header.get_best_affine(), np.float64)
-        if np.isfinite(affine).all():
-            orientation = io_orientation(affine)
-            if not np.isnan(orientation).any():
-                return orientation
-    raise ValueError("its header does not say how the volume lies.")
+        turns = turns_of(header.get_best_affine)
+    if turns is None:
+        raise ValueError("its header does not say how the volume lies.")
+    return turns
 
 
 @contextlib.contextmanager
@@ -242,9 +252,6 @@ def _size_of(header):
     size = math.prod(map(int, header.get_data_shape())) * kind.itemsize
     if size > MAX_VOLUME:
         raise ValueError(f"holds {size} bytes of voxels; at most {MAX_VOLUME}.")
-    longest = max(map(int, header.get_data_shape()))
-    if longest > MAX_SLICES:
-        raise ValueError(f"holds {longest} planes; at most {MAX_SLICES} are read.")
     return start + size
 
 

@@ -14,7 +14,7 @@ _BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1))
 _BYTES |= {16: 8, 17: 8, 18: 8}
 _LETTERS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 _COLUMNS, _ROWS, _BITS, _PACKING, _ORIENTATION = 256, 257, 258, 259, 274
-_SAMPLES, _SUBFILE, _TILE_COLUMNS, _TILE_ROWS = 277, 254, 322, 323
+_SAMPLES, _PLANAR, _SUBFILE, _TILE_COLUMNS, _TILE_ROWS = 277, 284, 254, 322, 323
 # Offsets and byte counts of strips, then of tiles.
 _PIECES = ((273, 279), (324, 325))
 _MOST_ENTRIES, _MOST_PIECES = 4096, 1_000_000
@@ -143,6 +143,11 @@ def _page(data, tags, index):
     samples = _first(data, tags, _SAMPLES, 1)
     if not 1 <= samples <= 8 or not 1 <= bits <= 64:
         raise ValueError(f"the TIFF file has {samples} channels of {bits} bits.")
+    if samples > 2 and bits > 8 and _first(data, tags, _PLANAR, 1) == 2:
+        raise ValueError(  # OpenCV takes rows of one channel for pixels of all
+            f"the TIFF file keeps its {samples} channels of {bits} bits apart. Save it "
+            "as PNG."
+        )
     size = rows * columns * samples * bits // 8
     if size > MAX_DECODED:
         raise ValueError(f"the TIFF file decodes to {size} bytes.")

@@ -290,7 +290,11 @@ def test_jpeg(reader, segmenter, tmp_path, colour):
     assert_same(reader(data), as_grey(read_image(path))[0], segmenter)
 
 
-@pytest.mark.parametrize("name", image_files.dicom_files(np.zeros((2, 2), np.uint8)))
+# One of each decoder and kind of pixels; headers of all kinds: test_dicom_node.py.
+@pytest.mark.parametrize(
+    "name",
+    ["8 bit", "deflated, 12 bit", "12 bit inverted window", "signed", "run lengths"],
+)
 def test_dicom(reader, segmenter, tmp_path, name):
     from covseg_tf.imaging import read_film
 

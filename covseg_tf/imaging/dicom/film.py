@@ -106,7 +106,8 @@ def _directions(dataset):
     values = dataset.get("PatientOrientation") or ()
     if isinstance(values, str) or len(values) != 2:
         return "", ""
-    return str(values[0])[:1].upper(), str(values[1])[:1].upper()
+    rows, columns = (str(value).strip()[:1].upper() for value in values)
+    return rows, columns
 
 
 def _view_in_words(meaning):

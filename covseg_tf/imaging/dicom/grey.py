@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from covseg_tf.imaging.contrast import as_grey, widen
-
-_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+from covseg_tf.imaging.dicom.header import number_of, text_of
+from covseg_tf.imaging.dicom.table import look_up
 
 
 def grey_levels(dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -20,8 +20,8 @@ def grey_levels(dataset, stored: np.ndarray) -> tuple[np.ndarray, tuple[str, ...
     names as padding takes no part in a range and becomes black.
 
     Args:
-        dataset: The `pydicom.Dataset`. Rescaling and a VOI LUT function that mean
-            nothing give way to the standard's defaults in it.
+        dataset: The `pydicom.Dataset`. Rescaling that means nothing gives way to the
+            standard's default in it.
         stored: Array `(rows, columns)` as the file holds it.
 
     Returns:
@@ -79,35 +79,47 @@ def _is_number(value):
 
 
 def _rescaled(dataset, stored):
-    from pydicom.pixels import apply_modality_lut, apply_rescale
+    from pydicom.pixels import apply_rescale
 
     notes = ("rescale_unusable",) if mend_rescale(dataset) else ()
-    try:
-        values = apply_modality_lut(stored, dataset)
-    except Exception:  # pydicom raises whatever a header's table leads it to
-        dataset.pop("ModalityLUTSequence", None)
-        notes = ("rescale_unusable",)
+    if tables := dataset.get("ModalityLUTSequence"):
+        try:
+            values, bits = look_up(tables[0], stored, _is_little(dataset))
+            return values.astype(np.uint8) if bits <= 8 else values, notes
+        except ValueError:
+            notes = ("rescale_unusable",)
+    dataset.pop("ModalityLUTSequence", None)  # pydicom would take it
+    with np.errstate(over="ignore"):
         values = apply_rescale(stored, dataset)
+    if not np.isfinite(values).all():  # a slope of 1e308
+        values, notes = stored, ("rescale_unusable",)
     # A slope of 1 makes floats of 8-bit pixels.
     return (stored if np.array_equal(values, stored) else values), notes
+
+
+def _is_little(dataset):
+    return dataset.file_meta.TransferSyntaxUID.is_little_endian
 
 
 def _padded(dataset, stored):
     """Where a film holds what its header calls padding, or `None` if nowhere.
 
     Eight bits are exempt: there it is 0 by habit, and black is as good a level as any.
+    The header may hold its sign or not, whatever that of the pixels.
     """
-    try:
-        ends = [int(dataset.PixelPaddingValue)]
-        ends.append(int(dataset.get("PixelPaddingRangeLimit", ends[0])))
-    except (AttributeError, TypeError, ValueError):
+    if "PixelPaddingValue" not in dataset or stored.itemsize == 1:
         return None
-    padded = (stored >= min(ends)) & (stored <= max(ends))
-    return padded if stored.itemsize > 1 and padded.any() and not padded.all() else None
+    names = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    ends = [number_of(dataset, n) for n in names if dataset.get(n) not in (None, "")]
+    if not ends:
+        return None
+    ends = np.array(ends, np.int64).astype(stored.dtype)
+    padded = (stored >= ends.min()) & (stored <= ends.max())
+    return padded if padded.any() and not padded.all() else None
 
 
 def _rules(dataset) -> list[Callable]:
-    """What the header offers, each a function of values to `(shown, low, high)`."""
+    """What the header offers, each a function of values to shares of white."""
     centers, widths = dataset.get("WindowCenter"), dataset.get("WindowWidth")
     windows = 0 if None in (centers, widths) else np.atleast_1d(centers).size
     tables = len(dataset.get("VOILUTSequence") or ())
@@ -117,47 +129,39 @@ def _rules(dataset) -> list[Callable]:
 
 
 def _through_table(index, dataset, values):
-    from pydicom.pixels import apply_voi
-
     table = dataset.VOILUTSequence[index]
-    # Some state the depth of their storage, 16, and hold 12 bits: no film is so dark.
-    depth = min(int(table.LUTDescriptor[2]), _highest(dataset, index).bit_length())
-    shown = apply_voi(np.rint(values).astype(np.int32), dataset, index)
-    return shown, 0, 2**depth - 1
-
-
-def _highest(dataset, index):
-    """The highest entry of a table of interest, whatever its form."""
-    from pydicom.pixels import apply_voi
-
-    count, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
-    entries = np.arange(first, first + (count or 2**16), dtype=np.int32)
-    return int(apply_voi(entries, dataset, index).max())
+    shown, bits = look_up(table, np.rint(values), _is_little(dataset))
+    return shown / (2**bits - 1)
 
 
 def _through_window(index, dataset, values):
-    from pydicom.pixels import apply_windowing
-
-    if str(dataset.get("VOILUTFunction") or "").upper() not in _FUNCTIONS:
-        dataset.VOILUTFunction = _FUNCTIONS[0]
+    """PS3.3, C.11.2.1.2 and C.11.2.1.3; a function of no name is linear."""
     center, width = (
         float(np.atleast_1d(dataset[name].value)[index])
         for name in ("WindowCenter", "WindowWidth")
     )
-    # Far outside the window there is nothing but black and white.
-    ends = np.array([center - 100 * width, center + 100 * width])
-    low, high = apply_windowing(ends, dataset, index)
-    return apply_windowing(values, dataset, index), low, high
+    function = text_of(dataset, "VOILUTFunction").upper()
+    if function == "SIGMOID" and width > 0:
+        return 1 / (1 + np.exp(-4 * (values - center) / width))
+    if function != "LINEAR_EXACT":
+        center, width = center - 0.5, width - 1
+    if width == 0 and function != "LINEAR_EXACT":
+        return (values > center).astype(np.float64)
+    if not width > 0:
+        raise ValueError(f"a window of width {width:g} shows nothing.")
+    return np.clip((values - center) / width + 0.5, 0, 1)
 
 
 def _applied(rule, dataset, values):
-    """Grey levels by one rule, or `None` if it cannot be used."""
+    """Grey levels by one rule, or `None` if it cannot be used or leaves nothing."""
     try:
-        shown, low, high = rule(dataset, values)
-        scale = 255 / (float(high) - float(low))
-        grey = np.clip((shown.astype(np.float64) - low) * scale, 0, 255)
+        with np.errstate(all="ignore"):
+            grey = np.asarray(rule(dataset, values), np.float64) * 255
     except MemoryError:
         raise
-    except Exception:  # pydicom raises whatever a header leads it to
+    except Exception:  # whatever a header leads it to
         return None
-    return np.rint(grey).astype(np.uint8) if np.isfinite(grey).all() else None
+    if not np.isfinite(grey).all():
+        return None
+    grey = np.rint(grey).astype(np.uint8)
+    return None if np.ptp(grey) == 0 and np.ptp(values) > 0 else grey

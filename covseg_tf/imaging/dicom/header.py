@@ -8,6 +8,7 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import MutableSequence
 
 from covseg_tf.imaging.limits import MAX_FILE, MAX_READS, MAX_VALUE
 from covseg_tf.imaging.passing_error import PassingError
@@ -132,9 +133,21 @@ def text_of(dataset, name: str) -> str:
 
 
 def number_of(dataset, name: str, default: int = 0) -> int:
-    """Returns a whole number, `default` if it is absent or empty."""
+    """Returns a whole number, the first of several.
+
+    Args:
+        dataset: A `pydicom.Dataset`.
+        name: The element's keyword.
+        default: What it is if it is absent, empty or no whole number.
+    """
     value = dataset.get(name)
-    return default if value in (None, "") else int(value)
+    if isinstance(value, MutableSequence):
+        value = value[0] if len(value) else None
+    try:
+        whole = int(value)
+    except (TypeError, ValueError, OverflowError):
+        return default
+    return whole if whole == float(value) else default
 
 
 def read_spacing(path: pathlib.Path) -> tuple[float, float] | None:

@@ -90,20 +90,28 @@ def read_frame(dataset, index: int = 0) -> np.ndarray:
 
 
 def _mend_layout(dataset):
-    """Fills in what a header need not say, and returns how many low bits are unused.
+    """Fills in what a header leaves out or says wrongly; returns unused low bits.
 
     Old detectors put 12 bits into the upper ones of 16; decoders mask the lower ones.
     """
-    kind = text_of(dataset, "PhotometricInterpretation").upper()
-    if "SamplesPerPixel" not in dataset:
-        dataset.SamplesPerPixel = 1
+    dataset.NumberOfFrames = frame_count(dataset)
+    dataset.SamplesPerPixel = number_of(dataset, "SamplesPerPixel") or 1
     if dataset.SamplesPerPixel == 1:
-        dataset.PhotometricInterpretation = kind or "MONOCHROME2"
+        kind = "".join(text_of(dataset, "PhotometricInterpretation").upper().split())
+        if kind == "PALETTECOLOR":
+            kind = "PALETTE COLOR"
+        elif kind != "MONOCHROME1":  # colour has three samples
+            kind = "MONOCHROME2"
+        dataset.PhotometricInterpretation = kind
+    if number_of(dataset, "PixelRepresentation", -1) not in (0, 1):
+        dataset.PixelRepresentation = 0
     allocated = number_of(dataset, "BitsAllocated", 8)
-    stored = number_of(dataset, "BitsStored") or allocated
+    stored = number_of(dataset, "BitsStored")
+    stored = stored if 0 < stored <= allocated else allocated
     high = number_of(dataset, "HighBit", stored - 1)
-    packed = dataset.file_meta.TransferSyntaxUID.is_compressed
-    spare = high + 1 - stored if stored <= high < allocated and not packed else 0
+    syntax = dataset.file_meta.TransferSyntaxUID
+    coded = syntax.is_compressed and not syntax.is_deflated and syntax != _RLE
+    spare = high + 1 - stored if stored <= high < allocated and not coded else 0
     dataset.BitsStored, dataset.HighBit = stored + spare, stored + spare - 1
     return spare
 

@@ -10,6 +10,7 @@ const TAIL = 0.01;
 const FAR = 0.5;
 const STEP = 1 / 16;
 const THIN = 2e-4;
+const LEFT = 0.25;
 const NARROW = 64;
 const FEWEST_LEVELS = 33;
 const A_LEVEL = 0.001;
@@ -39,8 +40,21 @@ export function widen(image) {
  * @returns {Uint8Array} One grey level per number.
  */
 export function stretchWithinEnds(values) {
-  const [low, high] = robustEnds(values);
+  const [low, high] = withoutLone(values, ...robustEnds(values));
   return stretch(Float64Array.from(values, (x) => Math.min(high, Math.max(low, x))));
+}
+
+/** The ends of the range without one value at either that lies far from the rest. */
+function withoutLone(values, low, high) {
+  const countOf = (end) => values.reduce((sum, x) => sum + Number(x === end), 0);
+  if (Math.max(countOf(low), countOf(high)) <= TAIL * values.length) return [low, high];
+  const inner = values.filter((x) => x > low && x < high);
+  const isPicture = inner.length >= LEFT * values.length &&
+    new Set(inner).size >= FEWEST_LEVELS;
+  if (!isPicture) return [low, high];
+  const [below, above] = robustEnds(inner);
+  const far = FAR * (above - below);
+  return [below - low > far ? below : low, high - above > far ? above : high];
 }
 
 /**

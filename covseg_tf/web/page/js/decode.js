@@ -5,10 +5,11 @@
 
 import {widen} from './contrast.js';
 import {isCameraPicture} from './correct.js';
-import {isDicom, readDicom} from './dicom.js';
+import {readDicom} from './dicom.js';
 import {luma} from './grey.js';
 import {isJpeg, readWholeJpeg} from './jpeg.js';
 import {isPng, pngSize, readPng} from './png.js';
+import {isDicom} from './preamble.js';
 
 const LARGEST_FILE = 256 * 2 ** 20;
 const MOST_PIXELS = 64e6;

@@ -32,6 +32,7 @@ export const NOTE_TEXTS = {
   inverted: 'Greys were inverted: lungs were bright.',
   no_end_mark: 'The JPEG file lacks its end mark; no pixel is missing.',
   mirrored: "Mirrored back: the header says the patient's right is on the right.",
+  upended: "Set upright: the header says the patient's head is at the bottom.",
   camera: 'A photograph, not straightened here: expect worse numbers. covseg triage does.',
 };
 

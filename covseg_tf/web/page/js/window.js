@@ -6,18 +6,14 @@
 import {stretchWithinEnds, widen} from './contrast.js';
 import {roundHalfEven} from './grey.js';
 
-const FUNCTIONS = ['LINEAR', 'LINEAR_EXACT', 'SIGMOID'];
-
 /**
  * A table of the file, of the modality or of interest.
- * @typedef {{first: number, bits: number, data: ArrayLike<number>}} Table
+ * @typedef {{first: number, data: ArrayLike<number>}} Table
  */
 
 /**
  * What a radiograph says about its numbers; NaN for a number that means nothing.
  * @typedef {object} Display
- * @property {number} bitsStored Bits in use.
- * @property {boolean} signed Whether the numbers may be negative.
  * @property {?number} slope Of the modality's rescaling, with `intercept`; `null` if
  *   the file has none.
  * @property {?number} intercept Of the modality's rescaling.
@@ -25,7 +21,7 @@ const FUNCTIONS = ['LINEAR', 'LINEAR_EXACT', 'SIGMOID'];
  * @property {boolean} modalityDamaged Whether there was one that is cut short.
  * @property {?Table[]} voiTables Tables of interest; `null` for one cut short.
  * @property {[number, number][]} windows Center and width of each.
- * @property {string} shape `LINEAR`, `LINEAR_EXACT` or `SIGMOID`.
+ * @property {string} shape `LINEAR_EXACT` or `SIGMOID`; any other is linear.
  * @property {?[number, number]} padding Lowest and highest value that is no film.
  * @property {boolean} inverted Whether low numbers are bright.
  */
@@ -40,7 +36,7 @@ const FUNCTIONS = ['LINEAR', 'LINEAR_EXACT', 'SIGMOID'];
 export function toGrey(pixels, display) {
   const notes = new Set();
   const mended = mendRescale(display, notes);
-  const values = rescale(pixels, mended);
+  const values = rescale(pixels, mended, notes);
   let data = null;
   for (const rule of rulesOf(mended)) {
     data = applied(rule, values);
@@ -74,44 +70,45 @@ function mendRescale(display, notes) {
   return {...display, slope, intercept};
 }
 
-function rescale(pixels, {modalityTable, slope, intercept}) {
-  if (modalityTable) return Float64Array.from(pixels, (x) => entry(modalityTable, x));
+function rescale(pixels, {modalityTable, slope, intercept}, notes) {
+  if (modalityTable) {
+    const show = through(modalityTable, pixels);
+    const Kind = bitsOf(modalityTable) <= 8 ? Uint8Array : Uint16Array;
+    return Kind.from(pixels, show);
+  }
   if (slope === null || intercept === null) return pixels;
   const values = Float64Array.from(pixels, (x) => x * slope + intercept);
+  if (!values.every(Number.isFinite)) {
+    notes.add('rescale_unusable');
+    return pixels;
+  }
   // A slope of 1 makes floats of 8-bit pixels, which are to stay as they are.
   return values.every((x, i) => x === pixels[i]) ? pixels : values;
 }
 
-/** What the header offers, each a function to `[shown, low, high]`. */
-function rulesOf(display) {
-  const throughTable = (table) => () => {
-    // Some state the depth of their storage, 16, and hold 12 bits.
-    const most = table.data.reduce((a, b) => Math.max(a, b), 0);
-    const bits = Math.min(table.bits, most.toString(2).length);
-    return [(x) => entry(table, roundHalfEven(x)), 0, 2 ** bits - 1];
-  };
-  const throughWindow = ([center, width]) => () => {
-    const apply = windowOf({...display, center, width});
-    return [apply, apply(center - 100 * width), apply(center + 100 * width)];
+/** What the header offers, each a function of all values to one of a value. */
+function rulesOf({voiTables, windows, shape}) {
+  const throughTable = (table) => (values) => {
+    if (!table) return null;
+    const whole = values.map(roundHalfEven);
+    const [show, most] = [through(table, whole), 2 ** bitsOf(table) - 1];
+    return (x) => show(roundHalfEven(x)) / most;
   };
   return [
-    ...display.voiTables.map(throughTable),
-    ...display.windows.map(throughWindow),
+    ...voiTables.map(throughTable),
+    ...windows.map((window) => () => windowOf(...window, shape)),
   ];
 }
 
-/** Grey levels by one rule, or `null` if it cannot be used. */
+/** Grey levels by one rule, or `null` if it cannot be used or leaves nothing. */
 function applied(rule, values) {
-  let [shown, low, high] = [null, 0, 0];
-  try {
-    [shown, low, high] = rule();
-  } catch {
-    return null;
-  }
-  const scale = 255 / (high - low);
-  const grey = Float64Array.from(values, (x) => (shown(x) - low) * scale);
-  if (!Number.isFinite(scale) || grey.some(Number.isNaN)) return null;
-  return Uint8Array.from(grey, (x) => roundHalfEven(Math.min(255, Math.max(0, x))));
+  const show = rule(values);
+  if (!show) return null;
+  const shares = Float64Array.from(values, (x) => show(x));
+  if (!shares.every(Number.isFinite)) return null;
+  const grey = Uint8Array.from(shares, (x) => roundHalfEven(x * 255));
+  const isFlat = grey.every((x) => x === grey[0]);
+  return isFlat && values.some((x) => x !== values[0]) ? null : grey;
 }
 
 function withoutRule(values, pixels, isPadded, {inverted}, notes) {
@@ -131,36 +128,27 @@ function paddedBy(padding, pixels) {
   return pixels.some(isPadded) && !pixels.every(isPadded) ? isPadded : null;
 }
 
-function entry({first, data}, value) {
-  return data[Math.min(Math.max(value - first, 0), data.length - 1)];
+/** Some tables state the depth of their storage, 16, and hold 12 bits. */
+function bitsOf({data}) {
+  const most = data.reduce((a, b) => Math.max(a, b), 0);
+  return most ? most.toString(2).length : 0;
 }
 
-/** PS3.3 C.11.2.1, in the order of pydicom's operations. */
-function windowOf(display) {
-  const shape = FUNCTIONS.includes(display.shape) ? display.shape : FUNCTIONS[0];
-  let {center, width} = display;
-  const [low, high] = outputRange(display);
-  const range = high - low;
+/** Where no value comes near a first one of 32,768 and more, it is negative. */
+function through({first, data}, values) {
+  const most = values.reduce((a, b) => Math.max(a, b), -Infinity);
+  const begin = first >= 2 ** 15 && most <= first ? first - 2 ** 16 : first;
+  return (x) => data[Math.min(Math.max(x - begin, 0), data.length - 1)];
+}
+
+/** PS3.3, C.11.2.1.2 and C.11.2.1.3; `null` for a window that shows nothing. */
+function windowOf(center, width, shape) {
   if (shape === 'SIGMOID' && width > 0) {
-    return (x) => range / (1 + Math.exp((-4 * (x - center)) / width)) + low;
+    return (x) => 1 / (1 + Math.exp((-4 * (x - center)) / width));
   }
-  if (shape === 'LINEAR' && width >= 1) {
-    [center, width] = [center - 0.5, width - 1];
-  } else if (shape === 'LINEAR' || !(width > 0)) {
-    throw new Error('Its window cannot be applied.');
-  }
-  return (x) => {
-    if (x <= center - width / 2) return low;
-    if (x > center + width / 2) return high;
-    return ((x - center) / width + 0.5) * range + low;
-  };
-}
-
-function outputRange({modalityTable, signed, bitsStored, slope, intercept}) {
-  let low = 0;
-  let high = 2 ** bitsStored - 1;
-  if (modalityTable) high = 2 ** modalityTable.bits - 1;
-  else if (signed) [low, high] = [-(2 ** (bitsStored - 1)), 2 ** (bitsStored - 1) - 1];
-  if (slope === null || intercept === null) return [low, high];
-  return [low * slope + intercept, high * slope + intercept];
+  const isExact = shape === 'LINEAR_EXACT';
+  const [middle, reach] = isExact ? [center, width] : [center - 0.5, width - 1];
+  if (reach === 0 && !isExact) return (x) => Number(x > middle);
+  if (!(reach > 0) || Number.isNaN(middle)) return null;
+  return (x) => Math.min(1, Math.max(0, (x - middle) / reach + 0.5));
 }
