@@ -312,13 +312,13 @@ def test_page_and_command_line_say_whose_film_it_is(large_visit, tmp_path):
     page.check("#identify")
     page.set_input_files("#files", paths)
     visit.done()
-    assert "Doé^Ann, patient 7, 2020-03-01, PA, accession A1" in page.inner_text(
+    assert "Doé^Ann, patient 7, 2020-03-01, PA, accession A1" in page.text_content(
         "#rows"
     )
     # Together, oldest first, though the newer is less involved and so less urgent.
     names = visit.names()
     assert names.index("new.dcm") == names.index("old.dcm") + 1
-    assert "% of the lung since the film before" in page.inner_text("#rows")
+    assert "% of the lung since the film before" in page.text_content("#rows")
     saved = {}
     for kind in ("report", "csv", "json"):
         with page.expect_download() as download:
