@@ -48,7 +48,7 @@ const table = new Table((row) => {
 const session = new Session(looker, {
   progress(done, total, seconds) {
     $('progress').hidden = false;
-    $('rows').classList.remove('counted');
+    if (!done) $('rows').classList.remove('counted');
     [$('progress').max, $('progress').value] = [total, done];
     // Not for each film: a screen reader would not come to an end.
     const now = performance.now();
