@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 
-import {csvReport, jsonReport, rounded} from
+import {contextOf, csvReport, jsonReport, rounded} from
   '../../covseg_tf/web/page/js/report.js';
 import {member, percent, shown} from '../../covseg_tf/web/page/js/template.js';
 import {byUrgency, failedRow, scoredRow} from '../../covseg_tf/web/page/js/worklist.js';
@@ -52,4 +52,27 @@ test('text is escaped for HTML and JSON holds numbers', () => {
   assert.equal(format, 'covseg_triage');
   assert.equal(images[0].involved_percent, 1.23);
   assert.equal(images[0].involved_percent_right, null);
+});
+
+test('a report stays small, and what was not scored has its picture', () => {
+  const pictures = {film: 'f'.repeat(20_000), paint: 'p'.repeat(20_000)};
+  const plain = {film: 'f'.repeat(10_000), paint: ''};
+  const rows = [];
+  for (let i = 0; i < 250; i++) rows.push({...row(`u${i}`, null), pictures: plain});
+  for (let i = 0; i < 1000; i++) rows.push({...row(`s${i}`, 5), pictures});
+  const bundle = {name: 'm', files: {'model.tflite': 'ab'}, threshold: 0.5};
+  const found = contextOf(rows, {bundle, version: '1', trust: ''}, '');
+  assert.equal(found.rows.length, 1250);
+  assert.equal(found.left_out, true);
+  const [unscored, scored] = ['u', 's'].map((kind) =>
+    found.cards.filter(({name}) => name.startsWith(kind)));
+  assert.deepEqual([unscored.length, scored.length], [200, 200]);
+  assert.ok(unscored.every(({film}) => film === plain.film));
+  // 4,666,666 characters of 40,000 each.
+  assert.equal(scored.filter(({film}) => film).length, 116);
+  assert.ok(scored.slice(116).every(({film, paint, elsewhere}) =>
+    film === '' && paint === '' && elsewhere));
+  assert.equal(found.rows.filter(({link}) => link).length, 400);
+  const few = contextOf(rows.slice(0, 3), {bundle, version: '1', trust: ''}, '');
+  assert.deepEqual([few.left_out, few.cards.length], [false, 3]);
 });

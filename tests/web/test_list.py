@@ -97,6 +97,94 @@ def test_many_films_leave_the_page_free(chromium, visit, films):
     assert max(changes[1:-1]) < 40
 
 
+# Films that are scored at once, so that only the list's own work is left.
+STUB = """async () => {
+  const base = location.href.replace(/[^/]*$/, '');
+  const {looker} = await import(base + 'js/main.js');
+  const film = await (await fetch('samples/phantom-severe.png')).blob();
+  const look = await looker.look(film, {identify: false});
+  let count = 0;
+  looker.look = async () => {
+    const wait = (done) => requestAnimationFrame(() => setTimeout(done));
+    if (globalThis.slowly) await new Promise(wait);
+    const found = structuredClone(look.found);
+    found.involvement.total = (count++ * 37) % 100;
+    return {...look, found};
+  };
+}"""
+
+
+def test_a_long_list_costs_a_film_no_more_layout(large_visit):
+    page = large_visit.page
+    page.evaluate(STUB)
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def add(count, *, slowly):
+        page.evaluate("(slowly) => { globalThis.slowly = slowly; }", slowly)
+        before = spent()
+        files = [(f"{count}-{n}.png", b"x") for n in range(count)]
+        large_visit.give(*files)
+        page.locator("#progress").wait_for(state="hidden", timeout=PATIENCE)
+        return (spent() - before) / count
+
+    def spent():
+        found = devtools.send("Performance.getMetrics")["metrics"]
+        values = {each["name"]: each["value"] for each in found}
+        return values["LayoutDuration"] + values["RecalcStyleDuration"]
+
+    add(60, slowly=False)
+    short = add(40, slowly=True)
+    add(860, slowly=False)
+    assert page.locator("#rows tr:not(.group)").count() == 960
+    long = add(40, slowly=True)
+    # As rows of a table, counted while they came: 8 to 10 times.
+    assert long < 4 * short
+
+
+def test_a_worker_that_dies_costs_one_film(chromium, server):
+    context = chromium.new_context()
+    context.add_init_script(
+        """globalThis.born = 0;
+        globalThis.Worker = class extends Worker {
+          constructor(...args) {
+            super(...args);
+            globalThis.born += 1;
+          }
+          postMessage(message) {
+            super.postMessage(message);
+            const size = message.args[0]?.size;
+            const isDeadly = size === 9 || (size === 8 && !globalThis.spared);
+            if (size === 8) globalThis.spared = true;
+            if (isDeadly) this.terminate();
+          }
+        };"""
+    )
+    page = context.new_page()
+    page.goto(server.url)
+    page.locator("#try-samples:enabled").wait_for(timeout=PATIENCE)
+    film = as_png(draw_phantom(3, 0.3, 256).image)
+    files = {"a": film, "b": b"123456789", "c": b"12345678", "d": film}
+    page.set_input_files(
+        "#files",
+        [{"name": n, "mimeType": "image/png", "buffer": x} for n, x in files.items()],
+    )
+    page.get_by_text("Done: 4 images").wait_for(timeout=PATIENCE)
+    lines = {
+        line.split("\n")[0].strip(): line
+        for line in page.locator(
+            "#rows tr:not(.group) td:nth-child(2)"
+        ).all_inner_texts()
+    }
+    told = "The browser ended the work on it, twice"
+    # "c" was not to blame for its worker's end, and is read by the next.
+    assert {name for name, line in lines.items() if told in line} == {"b"}
+    assert set(lines) == set(files)
+    # The first; one after each of the two ends of "b", one after that of "c".
+    assert page.evaluate("born") == 4
+    context.close()
+
+
 def test_time_left_is_told(visit, films):
     visit.page.evaluate(
         """() => {
@@ -224,13 +312,13 @@ def test_page_and_command_line_say_whose_film_it_is(large_visit, tmp_path):
     page.check("#identify")
     page.set_input_files("#files", paths)
     visit.done()
-    assert "Doé^Ann, patient 7, 2020-03-01, PA, accession A1" in page.inner_text(
+    assert "Doé^Ann, patient 7, 2020-03-01, PA, accession A1" in page.text_content(
         "#rows"
     )
     # Together, oldest first, though the newer is less involved and so less urgent.
     names = visit.names()
     assert names.index("new.dcm") == names.index("old.dcm") + 1
-    assert "% of the lung since the film before" in page.inner_text("#rows")
+    assert "% of the lung since the film before" in page.text_content("#rows")
     saved = {}
     for kind in ("report", "csv", "json"):
         with page.expect_download() as download:

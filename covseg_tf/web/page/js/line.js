@@ -18,7 +18,7 @@ const COLUMNS = 6;
  * @returns {HTMLTableRowElement} The line.
  */
 export function tableRow(row, onChoose) {
-  const line = document.createElement('tr');
+  const line = part('tr', 'row');
   const {total, right, left} = numbersOf(row);
   line.append(number('', 'count'), nameCell(row, onChoose));
   line.append(number(extentOf(row)), totalCell(total));
@@ -31,16 +31,23 @@ export function tableRow(row, onChoose) {
  * @returns {HTMLTableRowElement} The line; its one cell takes the words.
  */
 export function headingRow() {
-  const line = document.createElement('tr');
-  const cell = document.createElement('th');
+  const line = part('tr', 'row');
+  const cell = part('th', 'columnheader');
   [cell.colSpan, cell.scope] = [COLUMNS, 'col'];
   line.className = 'group';
   line.append(cell);
   return line;
 }
 
+/** With its role: the style sheet lays it out as a grid, where Safari takes it away. */
+function part(name, role) {
+  const element = document.createElement(name);
+  element.setAttribute('role', role);
+  return element;
+}
+
 function nameCell(row, onChoose) {
-  const cell = document.createElement('td');
+  const cell = part('td', 'cell');
   const button = document.createElement('button');
   button.type = 'button';
   button.textContent = row.file;
@@ -71,7 +78,7 @@ function totalCell(total) {
 }
 
 function number(text, kind = '') {
-  const cell = document.createElement('td');
+  const cell = part('td', 'cell');
   cell.className = `n ${kind}`;
   cell.textContent = text;
   return cell;

@@ -48,6 +48,7 @@ const table = new Table((row) => {
 const session = new Session(looker, {
   progress(done, total, seconds) {
     $('progress').hidden = false;
+    if (!done) $('rows').classList.remove('counted');
     [$('progress').max, $('progress').value] = [total, done];
     // Not for each film: a screen reader would not come to an end.
     const now = performance.now();
@@ -90,6 +91,7 @@ function duration(seconds) {
 
 function finish(done) {
   $('progress').hidden = true;
+  $('rows').classList.add('counted');
   const {rows} = session;
   if (!rows.length) return;
   const failed = rows.filter((row) => row.error).length;

@@ -14,6 +14,10 @@ const COLUMNS = [
 ];
 
 const LONGEST_TASK = 25; // milliseconds
+// As `covseg_tf/triage/report/html.py` has them: cards of those that were scored, and of
+// those that were not; characters of the pictures of each.
+const MOST_CARDS = 200;
+const MOST_PICTURES = {scored: 4_666_666, unscored: 2_333_333};
 
 /**
  * The report as one HTML page without scripts, by the template of `covseg triage`.
@@ -45,6 +49,7 @@ export async function htmlReport(rows, segmenter, card) {
 export function contextOf(rows, {bundle, version, trust}, card) {
   const above = headings(rows);
   const views = rows.map((row, index) => viewOf(row, index + 1, above[index]));
+  const cards = cardsOf(rows, views);
   const kinds = views.flatMap((view) => view.kinds.split(' '));
   const tally = {all: rows.length};
   for (const kind of ['scored', 'flagged', 'unread']) {
@@ -63,13 +68,32 @@ export function contextOf(rows, {bundle, version, trust}, card) {
     finished: times.at(-1).replace('T', ' ').replace('Z', ' UTC'),
     trust,
     tally,
-    most_cards: rows.length,
-    left_out: false,
+    most_cards: MOST_CARDS,
+    left_out: cards.length < rows.length,
     lines_left_out: 0,
     journal: '',
     rows: views,
-    cards: views.map((view, index) => ({...view, ...rows[index].pictures})),
+    cards,
   };
+}
+
+/** The cards that a phone can open; a line without one loses its link. */
+function cardsOf(rows, views) {
+  const count = {scored: 0, unscored: 0};
+  const left = {...MOST_PICTURES};
+  const cards = [];
+  for (const [index, view] of views.entries()) {
+    const {pictures} = rows[index];
+    const block = isScored(rows[index]) ? 'scored' : 'unscored';
+    count[block] += 1;
+    if (count[block] > MOST_CARDS) {
+      view.link = '';
+      continue;
+    }
+    left[block] -= pictures ? pictures.film.length + pictures.paint.length : 0;
+    cards.push({...view, ...(left[block] < 0 ? {elsewhere: true} : pictures)});
+  }
+  return cards;
 }
 
 /**

@@ -7,9 +7,18 @@
 importScripts('../vendor/dicom-parser/dicomParser.min.js');
 
 const desk = import('./desk.js').then(({Desk}) => new Desk());
-desk.then(
-  () => postMessage({ready: true}),
-  (error) => postMessage({ready: false, error: String(error)}));
+// Held as long as this thread lives: the page waits for it, to learn of its end.
+const life = `covseg-desk-${crypto.randomUUID()}`;
+const held = new Promise((resolve, reject) => {
+  const hold = () => {
+    resolve();
+    return new Promise(() => {});
+  };
+  navigator.locks.request(life, hold).catch(reject);
+});
+desk.then(() => held).then(
+  () => postMessage({life}),
+  (error) => postMessage({error: String(error)}));
 
 addEventListener('message', async ({data: {number, method, args}}) => {
   try {
