@@ -1,7 +1,6 @@
 """A structured report as a file."""
 
 import functools
-import io
 import struct
 from typing import Any
 
@@ -22,7 +21,7 @@ def encode_report(report: Any) -> bytes:
     """
     from pydicom.filewriter import write_file_meta_info
 
-    stream = io.BytesIO()
+    stream = _stream()
     stream.write(bytes(128) + b"DICM")
     write_file_meta_info(stream, report.file_meta)
     stream.write(b"".join(map(_element, _sorted(report))))
@@ -59,10 +58,16 @@ def _code(elements):
 
 
 def _plain(element):
-    from pydicom.filebase import DicomBytesIO
     from pydicom.filewriter import write_data_element
+
+    stream = _stream()
+    write_data_element(stream, element, _CHARACTERS)
+    return stream.getvalue()
+
+
+def _stream():
+    from pydicom.filebase import DicomBytesIO
 
     stream = DicomBytesIO()
     stream.is_little_endian, stream.is_implicit_VR = True, False
-    write_data_element(stream, element, _CHARACTERS)
-    return stream.getvalue()
+    return stream
