@@ -14,7 +14,8 @@ def option(help: str, default=dataclasses.MISSING, **words) -> typing.Any:
     Args:
         help: Its line in `--help`.
         default: Its default; without one the option must be given.
-        **words: Passed to `ArgumentParser.add_argument`, for example `choices`.
+        **words: Passed to `ArgumentParser.add_argument`, for example `choices`;
+            `flag` is what is typed where that is not the field's name.
     """
     return dataclasses.field(default=default, metadata={"help": help, **words})
 
@@ -195,10 +196,26 @@ def _refusal(error, needs):
 def _with_flags(line, options):
     """A line of the library for who typed flags: `report_images` is --report-images."""
     for field in dataclasses.fields(options):
-        flag = "--" + field.name.replace("_", "-")
+        flag = _flag(field)
         typed = field.name.upper() if field.metadata.get("positional") else flag
         line = line.replace(f"`{field.name}`", typed)
     return line
+
+
+def _flag(field):
+    return field.metadata.get("flag", "--" + field.name.replace("_", "-"))
+
+
+def _with_reason(convert):
+    """As `convert`; argparse keeps what a plain `ValueError` says to itself."""
+
+    def converted(word):
+        try:
+            return convert(word)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return converted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -226,7 +243,11 @@ def _add(parser, field, kind):
     words = dict(field.metadata)
     positional = words.pop("positional", False)
     required = field.default is dataclasses.MISSING
-    name = field.name if positional else "--" + field.name.replace("_", "-")
+    name = field.name if positional else _flag(field)
+    if "type" in words:
+        words["type"] = _with_reason(words["type"])
+    if words.pop("flag", None):
+        words["dest"] = field.name
     if not required:
         words["default"] = field.default
     if kind is bool:
@@ -246,7 +267,7 @@ def _add(parser, field, kind):
         shown = field.default
         shown = " ".join(map(str, shown)) if isinstance(shown, tuple) else shown
         words["help"] += f" (default: {shown})" if str(shown) else ""
-    parser.add_argument(name, type=kind, **words)
+    parser.add_argument(name, **{"type": kind} | words)
 
 
 class _Tuple(argparse.Action):

@@ -35,7 +35,7 @@ INSIDE = {
     "triage": {"triage", "imaging", "edge", "__init__"},
     "web": {"web", "edge", "imaging", "triage", "__init__"},
     "batch": {"batch", "edge", "imaging", "triage", "__init__"},
-    "node": {"node", "edge", "imaging", "triage", "__init__"},
+    "node": {"node", "edge", "imaging", "options", "triage", "__init__"},
     "cli.py": {"options", "__init__"},
     "options.py": set(),
     "__init__.py": set(),

@@ -40,6 +40,7 @@ from covseg_tf.node.association import transfer_syntaxes  # noqa: E402
 from covseg_tf.node.quick_socket import QuickSocket  # noqa: E402
 from covseg_tf.node.store import Store, is_uid  # noqa: E402
 from covseg_tf.triage.record.row import TriageRow  # noqa: E402
+from covseg_tf.triage.report.dicom.encode import encode_report  # noqa: E402
 from covseg_tf.triage.report.dicom.series import derived_uid  # noqa: E402
 from covseg_tf.triage.report.dicom.structured_report import structured_report  # noqa: E402
 
@@ -296,6 +297,13 @@ def test_a_report_has_a_group_with_numbers_and_outline_for_each_lung():
     assert any("RESEARCH USE ONLY" in text for text in texts)
     assert "RESEARCH USE ONLY" in report.SeriesDescription
     assert report.PatientName == "Phantom^Änne"
+
+
+def test_a_report_is_written_as_pydicom_writes_it(tmp_path):
+    lungs = {"right": lung(70), "left": lung(186)}
+    report = structured_report(scored_row(), [film(1)], load_bundle("xray"), lungs)
+    report.save_as(tmp_path / "report.dcm", enforce_file_format=True)
+    assert encode_report(report) == (tmp_path / "report.dcm").read_bytes()
 
 
 def test_a_report_of_what_was_not_scored_says_why_and_finds_nothing():

@@ -1,5 +1,6 @@
 """Photographs of films: found, straightened, flagged; and plain films left alone."""
 
+import dataclasses
 import functools
 
 import cv2
@@ -13,6 +14,7 @@ from covseg_tf.imaging import bytes_sources
 from covseg_tf.imaging.correct.find_quadrilateral import find_quadrilateral
 from covseg_tf.imaging.correct.glare import find_glare
 from covseg_tf.imaging.correct.photograph import is_camera_picture, straighten
+from covseg_tf.serving.repository import bundle_servable
 from covseg_tf.serving.repository.bundle_servable import BundleServable
 from covseg_tf.triage.score import describe, predict_film, with_numbers
 
@@ -268,3 +270,21 @@ def test_a_server_gives_maps_as_the_film_lies_in_the_photograph(film, segmenter)
     assert 2 * both / (found.sum() + expected.lung_mask.sum()) > 0.98
     total = expected.involvement.total
     assert served["involved_percent"][0] == pytest.approx(total, abs=2)
+
+
+def test_a_server_leaves_out_what_glare_hides(segmenter, monkeypatch):
+    film = draw_phantom(seed=5, severity=0.3, size=256).image
+    picture = photograph(film, "screen", 1)[0]
+    photo = straighten(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY))
+    assert photo.resized(64, 48).glare is None
+    whole = segmenter.predict(photo.pixels)
+    hidden = cv2.dilate(whole.infection_mask.astype(np.uint8), np.ones((9, 9))) > 0
+    lit = dataclasses.replace(photo, glare=hidden)
+    small = lit.resized(64, 48).glare
+    assert small.shape == (64, 48)
+    assert small.mean() == pytest.approx(hidden.mean(), abs=0.01)
+    monkeypatch.setattr(bundle_servable, "straighten", lambda grey: lit)
+    data = np.array([encoded(picture)], object)
+    served = BundleServable("xray").predict("encoded_image", {"image_bytes": data})
+    assert whole.involvement.total > 15
+    assert served["involved_percent"][0] < 3

@@ -4,6 +4,8 @@ import dataclasses
 import re
 import urllib.parse
 
+from covseg_tf.options import argument, option
+
 _TITLE = re.compile(r"[^\\\x00-\x1f\x7f-\uffff]{1,16}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _DICOM = re.compile(r"(?P<title>[^@]+)@(?P<host>[^@\s]+):(?P<port>\d{1,5})")
@@ -52,7 +54,7 @@ class Destination:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NodeSettings:
-    """What `covseg node` is told.
+    """What `covseg node` is told; its command line is made of it.
 
     Attributes:
         store: Folder of the films and results.
@@ -77,26 +79,38 @@ class NodeSettings:
         tls_ca: Callers must show a certificate of this authority, if given.
     """
 
-    store: str
-    destinations: tuple[Destination, ...] = ()
-    callers: tuple[str, ...] = ()
-    title: str = "COVSEG"
-    host: str = "127.0.0.1"
-    port: int = 11112
-    page_port: int | None = 8765
-    model: str = "xray"
-    ct_model: str = "ct_small"
-    jobs: int = 1
-    quiet_seconds: float = 30.0
-    keep_hours: float = 0.0
-    watch: str | None = None
-    max_associations: int = 20
-    max_pdu: int = 65536
-    max_object_bytes: int = 256 * 2**20
-    keep_free_bytes: int = 2**30
-    tls_cert: str | None = None
-    tls_key: str | None = None
-    tls_ca: str | None = None
+    store: str = argument("folder of films and results; what it holds is gone on with")
+    destinations: tuple[Destination, ...] = option(
+        "where results go; may be given again: TITLE@HOST:PORT, or https://... for "
+        "DICOMweb",
+        (),
+        flag="--to",
+        type=Destination.parse,
+        nargs=None,
+        metavar="NAME=PLACE",
+    )
+    callers: tuple[str, ...] = option(
+        "AE titles that may send (default: all)", (), metavar="TITLE"
+    )
+    title: str = option("AE title of this node", "COVSEG")
+    host: str = option("address to listen at", "127.0.0.1")
+    port: int = option("of DICOM", 11112)
+    page_port: int | None = option("of worklist and /metrics, on 127.0.0.1", 8765)
+    model: str = option("for films", "xray", metavar="NAME|FILE")
+    ct_model: str = option("for CT", "ct_small", metavar="NAME|FILE")
+    jobs: int = option("processes that score", 1, metavar="N")
+    quiet_seconds: float = option("without a new slice until CT is scored", 30.0)
+    keep_hours: float = option("that what is done and sent is kept; 0: forever", 0.0)
+    watch: str | None = option("take films from here, too", None, metavar="FOLDER")
+    max_associations: int = option("callers at once", 20)
+    max_pdu: int = option("bytes", 65536)
+    max_object_bytes: int = option("the largest object", 256 * 2**20)
+    keep_free_bytes: int = option("films are refused below so much free disk", 2**30)
+    tls_cert: str | None = option("certificate; all by TLS then", None, metavar="PEM")
+    tls_key: str | None = option("its key", None, metavar="PEM")
+    tls_ca: str | None = option(
+        "callers must show a certificate of it", None, metavar="PEM"
+    )
 
     def __post_init__(self):
         for title in (self.title, *self.callers):

@@ -60,7 +60,13 @@ class Photograph:
         scale = np.array([columns / self.shape[1], rows / self.shape[0]], np.float32)
         film = cv2.resize(self.pixels, (columns, rows), interpolation=cv2.INTER_AREA)
         corners = (self.corners + 0.5) * scale - 0.5
-        return Photograph(film, corners, (rows, columns))
+        glare = self.glare
+        if glare is not None:
+            levels = cv2.resize(
+                glare.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
+            )
+            glare = levels > 0.5
+        return Photograph(film, corners, (rows, columns), glare)
 
 
 def is_camera_picture(image: np.ndarray) -> bool:

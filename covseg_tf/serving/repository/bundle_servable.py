@@ -74,15 +74,16 @@ class BundleServable(Servable):
         else:
             read = (self._prepared(data) for data in images)
         with self._segmenter() as segmenter:
-            levels = [
+            found = [
                 _in_picture(segmenter.run(pixels), photo)
                 for pixels, photo in while_wanted(read)
             ]
+        levels, hidden = zip(*found, strict=True)
         maps = {
             label: np.stack([each[label] for each in levels]).astype(np.float32) / 256
             for label in ("lung", "infection")
         }
-        outputs = _percentages(maps["lung"], maps["infection"], self._threshold)
+        outputs = _percentages(*maps.values(), np.stack(hidden), self._threshold)
         for label, values in maps.items():
             if signature_name == "encoded_image_to_png":
                 outputs[f"{label}_png_bytes"] = _to_png(values)
@@ -138,9 +139,12 @@ def _decode(data):
 
 
 def _in_picture(levels, photo):
+    """Maps as they lie in the photograph, and where glare hides the film."""
     if photo is None:
-        return levels
-    return {label: photo.to_picture(values) for label, values in levels.items()}
+        return levels, np.zeros(levels["lung"].shape, bool)
+    maps = {label: photo.to_picture(values) for label, values in levels.items()}
+    hidden = np.zeros(photo.shape, bool)
+    return maps, hidden if photo.glare is None else photo.to_picture(photo.glare)
 
 
 def _to_pixels(image, scale):
@@ -154,12 +158,13 @@ def _to_pixels(image, scale):
     return np.clip(np.rint(image[..., 0] / scale), 0, 255).astype(np.uint8)
 
 
-def _percentages(lung, infection, threshold):
+def _percentages(lung, infection, hidden, threshold):
     is_lung = lung > threshold
-    involved = is_lung & (infection > threshold)
-    counts = np.count_nonzero(is_lung, axis=(1, 2))
+    seen = is_lung & ~hidden
+    involved = np.count_nonzero(seen & (infection > threshold), axis=(1, 2))
     with np.errstate(invalid="ignore"):
-        percent = 100 * np.count_nonzero(involved, axis=(1, 2)) / counts
+        percent = 100 * involved / np.count_nonzero(seen, axis=(1, 2))
+    counts = np.count_nonzero(is_lung, axis=(1, 2))
     return {
         "involved_percent": percent.astype(np.float32),
         "lung_percent": (100 * counts / is_lung[0].size).astype(np.float32),

@@ -1,5 +1,6 @@
 """The new series that each DICOM object is of."""
 
+import functools
 import hashlib
 import uuid
 from collections.abc import Sequence
@@ -22,10 +23,16 @@ def derived_uid(sources: Sequence[Any], bundle: Bundle, what: str) -> str:
         bundle: The model.
         what: What is made of them.
     """
-    model = hashlib.sha256(bundle.model).hexdigest()
+    model = _digest(bundle.model)
     names = sorted(str(source.SOPInstanceUID) for source in sources)
     text = "\n".join([what, bundle.name, model, __version__, *names])
     return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, text).int}"
+
+
+@functools.lru_cache(4)
+def _digest(model):
+    """Of megabytes, asked for ten times a film; the bytes keep their own hash."""
+    return hashlib.sha256(model).hexdigest()
 
 
 def series_words(

@@ -16,6 +16,7 @@ from covseg_tf.imaging.film import Film, Volume
 from covseg_tf.triage.record.output import write_atomic
 from covseg_tf.triage.record.row import TriageRow
 from covseg_tf.triage.report.dicom.capture import capture
+from covseg_tf.triage.report.dicom.encode import encode_report
 from covseg_tf.triage.report.dicom.segmentation import segmentation
 from covseg_tf.triage.report.dicom.structured_report import structured_report
 from covseg_tf.triage.report.overlay import draw_canvas
@@ -144,7 +145,7 @@ def write_report_dicom(
     try:
         with dicom_errors(), _hushed():
             made = structured_report(row, sources, bundle, lungs, seg)
-            data = _to_bytes(made)
+            data = encode_report(made)
     except ValueError as error:
         raise NotWritable(f"the source's header does not allow it ({error}).") from None
     write_atomic(path, data)
