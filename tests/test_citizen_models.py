@@ -44,7 +44,7 @@ def test_combined_loss_under_half_precision_with_every_metric():
         "adam",
         loss=CombinedSegmentationLoss(),
         metrics={"infection": [DiceScore(), FMeasure()]},
-        jit_compile=True,
+        jit_compile=harness.XLA,
     )
     mask = (image() > 0.5).astype("float32")
     masks = {"lung": mask, "infection": mask}

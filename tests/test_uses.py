@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from covseg_tf.layers import RegionFusionAttention
+from covseg_tf import layers
+from covseg_tf.layers import AnnotatorStyle, RegionFusionAttention
 from covseg_tf.losses import CombinedSegmentationLoss, PresenceLoss, SoftIoULoss
 from covseg_tf.metrics import DiceScore, MeanAbsoluteError
 from covseg_tf.models import DualFlowSegmenter, EdgeEncoder, EfficientNetLiteEncoder
@@ -116,29 +117,67 @@ def test_initializers_and_regularizers_reach_every_kernel():
     assert isinstance(again.kernel_regularizer, keras.regularizers.L2)
 
 
-@pytest.mark.parametrize("separable", [False, True])
-def test_keras_own_layer_test(separable):
+# Arguments of Keras' own layer test, for each public layer.
+FUSION = {
+    "input_shape": {
+        "inputs_shape": (2, 8, 8, 3),
+        "infection_features_shape": (2, 8, 8, 4),
+    },
+    "expected_output_shape": (2, 8, 8, 4),
+    "expected_num_non_trainable_weights": 4,
+    # It gives a dict of inputs whole to a layer that takes them by name; the
+    # harness of test_citizenship.py trains.
+    "run_training_check": False,
+}
+LAYERS = {
+    # Two gates of kernel and bias; of two branches each a kernel and two of its norm.
+    "RegionFusionAttention": FUSION
+    | {
+        "init_kwargs": {"dilation_rates": (1, 2)},
+        "expected_num_trainable_weights": 10,
+    },
+    "RegionFusionAttention, separable": FUSION
+    | {
+        "init_kwargs": {"dilation_rates": (1, 2), "separable": True},
+        "expected_num_trainable_weights": 12,
+    },
+    "AnnotatorStyle": {
+        "init_kwargs": {"scale": 2.0, "offset": -1.0},
+        "input_shape": (2, 8, 8, 1),
+        "expected_output_shape": (2, 8, 8, 1),
+        "expected_num_trainable_weights": 2,
+        "expected_num_non_trainable_weights": 0,
+        # Probabilities are float32 under every policy: half precision has no 0.9999.
+        "run_mixed_precision_check": False,
+    },
+}
+
+
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed:UserWarning")  # its own
+@pytest.mark.parametrize("name", LAYERS)
+def test_keras_own_layer_test(name):
     from keras.src import testing
 
-    # Two gates of kernel and bias; a branch's kernels and two of its norm.
-    weights = 4 + 2 * ((2 if separable else 1) + 2)
     testing.TestCase().run_layer_test(
-        RegionFusionAttention,
-        init_kwargs={"dilation_rates": (1, 2), "separable": separable},
-        input_shape={
-            "inputs_shape": (2, 8, 8, 3),
-            "infection_features_shape": (2, 8, 8, 4),
-        },
-        expected_output_shape=(2, 8, 8, 4),
-        expected_num_trainable_weights=weights,
-        expected_num_non_trainable_weights=4,
+        getattr(layers, name.partition(",")[0]),
         expected_num_seed_generators=0,
         expected_num_losses=0,
         supports_masking=False,
-        # It gives a dict of inputs whole to a layer that takes them by name; the
-        # harness of test_citizenship.py trains.
-        run_training_check=False,
+        **LAYERS[name],
     )
+
+
+def test_every_public_layer_has_keras_own_test():
+    assert {name.partition(",")[0] for name in LAYERS} == set(layers.__all__)
+
+
+def test_a_style_gives_probabilities_in_float32_under_half_precision():
+    style = AnnotatorStyle(scale=2.0, offset=-1.0, dtype="mixed_float16")
+    got = style(np.array([[5.0]], "float16"))
+    assert keras.backend.standardize_dtype(got.dtype) == "float32"
+    # 1 / (1 + exp(-9)); the nearest float16 is 1 or 0.9995.
+    want = pytest.approx([0.999876605], abs=1e-6)
+    assert ops.convert_to_numpy(got).ravel() == want
 
 
 # === The network ===

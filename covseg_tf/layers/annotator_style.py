@@ -42,14 +42,16 @@ class AnnotatorStyle(keras.layers.Layer):
         self.first_offset = float(offset)
 
     def build(self, input_shape):
-        constant = keras.initializers.Constant
-        self.scale = self.add_weight(
-            (), constant(self.first_scale), name="scale", dtype="float32"
-        )
-        self.offset = self.add_weight(
-            (), constant(self.first_offset), name="offset", dtype="float32"
-        )
+        self.scale = self._number("scale", self.first_scale)
+        self.offset = self._number("offset", self.first_offset)
         self.built = True
+
+    def _number(self, name, first):
+        # Not cast under a half-precision policy, for it meets logits in float32.
+        constant = keras.initializers.Constant(first)
+        return self.add_weight(
+            shape=(), initializer=constant, dtype="float32", autocast=False, name=name
+        )
 
     def call(self, logits):
         logits = ops.cast(logits, "float32")
