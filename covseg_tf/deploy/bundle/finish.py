@@ -20,7 +20,7 @@ from covseg_tf.evaluation import (
 )
 from covseg_tf.models import set_infection_threshold
 
-_CALIBRATION_IMAGES = 200
+_CALIBRATION_IMAGES = 400
 _KNOTS = 12
 
 
