@@ -109,13 +109,9 @@ def tiny_model():
         separable=True,
         name="tiny",
     )
-    norms = [x for x in model._flatten_layers() if hasattr(x, "moving_variance")]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:  # moving statistics that fit the activations, at once
-        norm.momentum = 0.0
-    model(np.random.default_rng(0).random((8, 64, 64, 1), "float32"), training=True)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    rng = np.random.default_rng(0)
+    for _ in range(80):  # moving statistics that fit the activations
+        model(rng.random((4, 64, 64, 1), dtype="float32"), training=True)
     _FIRST_WEIGHTS[model] = model.get_weights()
     return model
 
