@@ -83,7 +83,7 @@ class BundleServable(Servable):
             label: np.stack([each[label] for each in levels]).astype(np.float32) / 256
             for label in ("lung", "infection")
         }
-        outputs = _percentages(*maps.values(), np.stack(hidden), self._threshold)
+        outputs = _percentages(*maps.values(), self._threshold, np.stack(hidden))
         for label, values in maps.items():
             if signature_name == "encoded_image_to_png":
                 outputs[f"{label}_png_bytes"] = _to_png(values)
@@ -158,9 +158,9 @@ def _to_pixels(image, scale):
     return np.clip(np.rint(image[..., 0] / scale), 0, 255).astype(np.uint8)
 
 
-def _percentages(lung, infection, hidden, threshold):
+def _percentages(lung, infection, threshold, hidden=False):
     is_lung = lung > threshold
-    seen = is_lung & ~hidden
+    seen = is_lung & np.logical_not(hidden)
     involved = np.count_nonzero(seen & (infection > threshold), axis=(1, 2))
     with np.errstate(invalid="ignore"):
         percent = 100 * involved / np.count_nonzero(seen, axis=(1, 2))
