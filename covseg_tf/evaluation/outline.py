@@ -41,8 +41,8 @@ def fit_outline(
 
     Dice over all images, so that a missed lesion and a painted healthy film both
     count. The temperature is the one that makes probabilities come true, or a higher
-    one where that would leave healthy lungs no level above 0 of 256: readers' extents
-    tell faint opacities from none by such levels.
+    one where that would leave the brightest twentieth of the lungs of half the healthy
+    films below level 1 of 256: readers' extents tell faint from none by such levels.
 
     Args:
         predict: As for `evaluate`.
@@ -64,14 +64,17 @@ def fit_outline(
     inside = sum(scored.inside, start=LevelCounts.none())
     outline = Outline(threshold, fit_temperature(inside, threshold))
     healthy = [sample for sample in known if sample.infection_free]
-    faint = _faint_logit(predict, healthy, spec) - outline.logit
+    faint = _faint_logits(predict, healthy, spec)
+    if not faint:
+        return outline
     lowest = math.log(1 / 255)  # the logit of level 1
-    return outline._replace(temperature=max(outline.temperature, faint / lowest))
+    coolest = (float(np.median(faint)) - outline.logit) / lowest
+    return outline._replace(temperature=max(outline.temperature, coolest))
 
 
-def _faint_logit(predict, healthy, spec):
-    """What the brightest twentieth of healthy lungs reaches: the median of films."""
-    logits = [0.0]
+def _faint_logits(predict, healthy, spec):
+    """What the brightest twentieth of the lungs reaches, film by film."""
+    logits = []
     for sample in healthy:
         maps = predict(load_sample(sample, spec)[0])
         lung = maps["lung"] > 0.5
@@ -79,4 +82,4 @@ def _faint_logit(predict, healthy, spec):
             infection = np.quantile(maps["infection"][lung], 0.95)
             infection = np.clip(float(infection), 1e-9, 1 - 1e-9)
             logits.append(math.log(infection / (1 - infection)))
-    return float(np.median(logits[1:] or logits))
+    return logits

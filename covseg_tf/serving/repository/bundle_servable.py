@@ -83,7 +83,9 @@ class BundleServable(Servable):
             label: np.stack([each[label] for each in levels]).astype(np.float32) / 256
             for label in ("lung", "infection")
         }
-        outputs = _percentages(*maps.values(), self._threshold, np.stack(hidden))
+        outputs = _percentages(
+            maps["lung"], maps["infection"], self._threshold, np.stack(hidden)
+        )
         for label, values in maps.items():
             if signature_name == "encoded_image_to_png":
                 outputs[f"{label}_png_bytes"] = _to_png(values)
