@@ -120,6 +120,7 @@ for name, values in logs.items():
 """
 
 
+@pytest.mark.slow  # TensorFlow traces two replicas; the two processes always run
 def test_two_mirrored_replicas_train_what_one_device_trains():
     run_together([["-c", MIRRORED]], {"KERAS_BACKEND": "tensorflow"}, timeout=200)
 
