@@ -226,6 +226,41 @@ def test_grey_and_alpha_keep_their_depth(tmp_path, packing, predictor):
     np.testing.assert_array_equal(read_image(path), np.rot90(DEEP, -1))
 
 
+def tiled(plane, orientation):
+    """A TIFF of 8 bits in tiles of 32 x 32, which no encoder at hand writes."""
+    rows, columns = plane.shape
+    tiles = plane.reshape(rows // 32, 32, columns // 32, 32).swapaxes(1, 2).tobytes()
+    count, head = len(tiles) // 1024, 8 + len(tiles)
+    tags = [(256, 4, columns), (257, 4, rows), (258, 3, 8), (259, 3, 1), (262, 3, 1)]
+    tags += [(274, 3, orientation), (277, 3, 1), (322, 3, 32), (323, 3, 32)]
+    table = head + 2 + 12 * (len(tags) + 2) + 4
+    entries = b"".join(struct.pack("<HHII", tag, k, 1, value) for tag, k, value in tags)
+    for tag, place in ((324, table), (325, table + 4 * count)):
+        entries += struct.pack("<HHII", tag, 4, count, place)
+    offsets = struct.pack(f"<{count}I", *range(8, head, 1024))
+    directory = struct.pack("<H", len(tags) + 2) + entries + bytes(4)
+    sizes = struct.pack("<I", 1024) * count
+    return b"II*\0" + struct.pack("<I", head) + tiles + directory + offsets + sizes
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_tiles_are_turned_as_one_picture(tmp_path, orientation):
+    """Of the standard: where the stored first row and first column belong."""
+    plane = np.arange(64 * 96, dtype=np.uint32).reshape(64, 96).astype(np.uint8)
+    plane[:3, :5] = 255  # the corner
+    right = {
+        2: np.fliplr(plane),
+        3: np.rot90(plane, 2),
+        4: np.flipud(plane),
+        5: plane.T,
+        6: np.rot90(plane, -1),
+        7: np.rot90(plane, 2).T,
+        8: np.rot90(plane),
+    }.get(orientation, plane)
+    (tmp_path / "a.tif").write_bytes(tiled(plane, orientation))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), right)
+
+
 @pytest.mark.parametrize(
     ("orientation", "turn", "notes"),
     [

@@ -6,7 +6,7 @@ import numpy as np
 
 from covseg_tf.imaging.decode import decode
 
-_COLUMNS, _BITS, _ORIENTATION, _SAMPLES = 256, 258, 274, 277
+_COLUMNS, _BITS, _SAMPLES = 256, 258, 277
 _PLANAR, _PREDICTOR, _TILE_COLUMNS, _EXTRA = 284, 317, 322, 338
 _SHORT, _LONG = 3, 4
 
@@ -18,10 +18,10 @@ def read_grey_alpha(data: bytes) -> np.ndarray | None:
     depth, whatever it is packed by.
 
     Args:
-        data: A TIFF file that `check_header` has passed.
+        data: A TIFF file that `check_header` has passed, upright (`unturned`).
 
     Returns:
-        uint16 array `(rows, columns)`, not turned; `None` for any other file.
+        uint16 array `(rows, columns)`; `None` for any other file.
     """
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] not in (b"*\0", b"\0*"):  # BigTIFF
@@ -43,13 +43,13 @@ def read_grey_alpha(data: bytes) -> np.ndarray | None:
     if value(_SAMPLES, 1) != 2 or value(_BITS) != 16 or value(_PLANAR, 1) != 1:
         return None
     wide, predicted = bytearray(data), value(_PREDICTOR, 1) == 2
-    # OpenCV would turn the alpha in between with it.
     new = {_SAMPLES: 1, _BITS: 16, _COLUMNS: 2 * value(_COLUMNS)}
     if _TILE_COLUMNS in places:
         if predicted:  # differences begin anew in each tile
             return None
         new[_TILE_COLUMNS] = 2 * value(_TILE_COLUMNS)
-    new |= {tag: 1 for tag in (_PREDICTOR, _ORIENTATION) if tag in places}
+    if _PREDICTOR in places:
+        new[_PREDICTOR] = 1
     for tag, number in new.items():
         entry = order + "HHII"
         struct.pack_into(entry, wide, places[tag], tag, _LONG, 1, number)
@@ -72,11 +72,11 @@ def turn(image: np.ndarray, orientation: int) -> np.ndarray:
     """Turns an image as TIFF's orientation, 1 to 8, says.
 
     Args:
-        image: Array `(rows, columns)`.
+        image: Array `(rows, columns)` or `(rows, columns, channels)`.
         orientation: Any number; what is not 2 to 8 leaves it.
     """
     if orientation in (5, 6, 7, 8):
-        image = image.T
+        image = image.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
     if orientation in (2, 3, 6, 7):

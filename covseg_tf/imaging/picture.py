@@ -13,7 +13,7 @@ from covseg_tf.imaging.grey_alpha import read_grey_alpha, turn
 from covseg_tf.imaging.headers import check_header
 from covseg_tf.imaging.png_jpeg import JPEG
 from covseg_tf.imaging.regular_file import read_file
-from covseg_tf.imaging.tiff import is_tiff, tiff_page
+from covseg_tf.imaging.tiff import is_tiff, tiff_page, unturned
 
 
 def read_picture(data: bytes, page: int | None = None) -> Film:
@@ -61,7 +61,7 @@ def read_pixels(data: bytes, page: int = 0) -> tuple[np.ndarray, tuple[str, ...]
     notes: tuple[str, ...] = ()
     if data.startswith(JPEG) and not check_jpeg(data):
         notes, data = ("no_end_mark",), data + JPEG_END
-    image = _decode_tiff(data) if is_tiff(data) and page == 0 else decode(data, page)
+    image = _decode_tiff(data, page) if is_tiff(data) else decode(data)
     if sorted(image.shape[:2]) != sorted(size):
         raise ValueError(
             f"its header states {size[0]} x {size[1]} pixels, it holds "
@@ -95,11 +95,11 @@ def read_image(path: str | pathlib.Path) -> np.ndarray:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _decode_tiff(data):
-    grey = read_grey_alpha(data)
-    if grey is None:
-        return decode(data)
-    return turn(grey, tiff_page(data, 0).orientation)
+def _decode_tiff(data, index):
+    page = tiff_page(data, index)
+    data = unturned(data, page)
+    image = None if index else read_grey_alpha(data)
+    return turn(decode(data, index) if image is None else image, page.orientation)
 
 
 def _was_turned(data, page, image):

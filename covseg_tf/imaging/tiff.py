@@ -13,6 +13,7 @@ from covseg_tf.imaging.png_jpeg import check_size
 _BYTES = dict(enumerate((1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4), start=1))
 _BYTES |= {16: 8, 17: 8, 18: 8}
 _LETTERS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
+_FORMATS = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _COLUMNS, _ROWS, _BITS, _PACKING, _ORIENTATION = 256, 257, 258, 259, 274
 _SAMPLES, _PLANAR, _SUBFILE, _TILE_COLUMNS, _TILE_ROWS = 277, 284, 254, 322, 323
 # Offsets and byte counts of strips, then of tiles.
@@ -32,6 +33,8 @@ class TiffPage:
         columns: Columns.
         orientation: 1 for upright, to 8.
         reduced: Whether it is a smaller copy of another page.
+        orientation_at: Where the file says the orientation, as a format and an
+            offset of `struct`; `None` if it does not.
     """
 
     index: int
@@ -39,6 +42,7 @@ class TiffPage:
     columns: int
     orientation: int
     reduced: bool
+    orientation_at: tuple[str, int] | None = None
 
 
 def is_tiff(head: bytes) -> bool:
@@ -79,6 +83,18 @@ def tiff_page(data: bytes, index: int) -> TiffPage:
     if tags is None:
         raise ValueError(f"the TIFF file has no page {index + 1}.")
     return _page(data, tags, index)
+
+
+def unturned(data: bytes, page: TiffPage) -> bytes:
+    """Returns the file with a page that says it is upright, its pixels as they lie.
+
+    OpenCV turns tiles of 8 bits one by one, and puts each where it was.
+    """
+    if page.orientation_at is None:
+        return data
+    plain = bytearray(data)
+    struct.pack_into(page.orientation_at[0], plain, page.orientation_at[1], 1)
+    return bytes(plain)
 
 
 def _directories(data, first=0):
@@ -160,7 +176,11 @@ def _page(data, tags, index):
         raise ValueError("the TIFF file is cut short (pixels are missing).")
     orientation = _first(data, tags, _ORIENTATION, 1)
     reduced = bool(_first(data, tags, _SUBFILE, 0) & 1)
-    return TiffPage(index, rows, columns, orientation, reduced)
+    place = None
+    if len(_values(data, tags, _ORIENTATION)):
+        order, kind, _, offset = tags[_ORIENTATION]
+        place = order + _FORMATS[kind], offset
+    return TiffPage(index, rows, columns, orientation, reduced, place)
 
 
 def _check_pieces(data, tags):
