@@ -2,15 +2,19 @@
 """Bundles on the films of every source that none of them was trained on.
 
     python -m benchmarks.hospitals score --data DIR [--models xray xray_nano]
+    python -m benchmarks.hospitals copies --data DIR
     python -m benchmarks.hospitals page
 
 `score` runs each bundle as `covseg triage` does, guard and all, over the test rows of
 each folder of DIR and writes docs/results/hospitals/MODEL.csv, one row per film:
-numbers only. `page` writes docs/results/hospitals.md and its plot from those files.
+numbers only. `copies` looks for test films among those that were learnt from, and
+writes docs/results/hospitals/copies.json. `page` writes docs/results/hospitals.md and
+its plot from those files.
 """
 
 import csv
 import dataclasses
+import json
 import pathlib
 import sys
 
@@ -18,7 +22,15 @@ import cv2
 import numpy as np
 
 from benchmarks.hospitals.page import RESULTS, write_page
-from covseg_tf.data import Sample, load_sample, read_covid_qu_ex, read_samples
+from covseg_tf.data import (
+    Sample,
+    load_sample,
+    read_covid_qu_ex,
+    read_hospital_films,
+    read_samples,
+)
+from covseg_tf.data.duplicates import find_near, take_fingerprint
+from covseg_tf.data.load_sample import load_image
 from covseg_tf.edge import Segmenter, read_image
 from covseg_tf.evaluation import image_scores
 from covseg_tf.options import argument, command, option
@@ -88,20 +100,48 @@ def score_film(segmenter, source, sample: Sample, labels, data):
     return row | {label: labels.get(label) or "" for label in LABELS}
 
 
+def write_copies(data):
+    """Names the pairs of a test film and a learnt one that are the same picture."""
+
+    def fingerprints(samples):
+        return [take_fingerprint(load_image(sample)) for sample in samples]
+
+    tested = [(source, sample) for source, sample, _ in films_of(data)]
+    learnt = read_hospital_films(data)
+    ours, theirs = fingerprints(sample for _, sample in tested), fingerprints(learnt)
+    digests = {one.digest: number for number, one in enumerate(theirs)}
+    pairs = find_near(ours, theirs)
+    pairs += [
+        (i, digests[one.digest]) for i, one in enumerate(ours) if one.digest in digests
+    ]
+    named = [
+        (f"{tested[i][0]}/{tested[i][1].name}", learnt[j].name)
+        for i, j in sorted(pairs)
+    ]
+    found = {"tested": len(tested), "learnt": len(learnt), "pairs": named}
+    (RESULTS / "copies.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    print(f"{len(named)} pairs of {len(tested)} tested and {len(learnt)} learnt films")
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    what: str = argument("score or page", choices=("score", "page"))
+    what: str = argument("score, copies or page", choices=("score", "copies", "page"))
     data: pathlib.Path | None = option("folder of the sources", None)
     models: tuple[str, ...] = option("bundles", ("xray", "xray_nano"))
 
     def __post_init__(self):
-        if self.what == "score" and self.data is None:
-            raise ValueError("score needs --data DIR, the folder of the sources.")
+        if self.what != "page" and self.data is None:
+            raise ValueError(
+                f"{self.what} needs --data DIR, the folder of the sources."
+            )
 
 
 def run(options):
     if options.what == "page":
         write_page()
+        return
+    if options.what == "copies":
+        write_copies(options.data)
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     for model in options.models:

@@ -1,5 +1,6 @@
 """The page of all hospitals, from the rows that `score` wrote."""
 
+import json
 import pathlib
 
 import numpy as np
@@ -59,7 +60,9 @@ def write_page() -> None:
     ]
     # What is not reached and what was tried, written by hand beside the rows.
     tried = (RESULTS / "tried.md").read_text("utf-8")
-    parts = [HEAD.format(answer=_answer(sets)), *tables, _worst(sets), tried]
+    points, copies = _points(sets), _copies()
+    parts = [HEAD.format(answer=_answer(sets)), *tables, points, _worst(sets)]
+    parts += [copies, tried]
     (DOCS / "hospitals.md").write_text("\n".join(parts), "utf-8")
     _draw(sets)
 
@@ -224,6 +227,23 @@ DETECTION = {
     "children, healthy films under 5 %": _under("kermany_lungs", ("normal",)),
     "COVID-QU-Ex Val, Normal under 5 %": _under("covid_qu_ex", ("Normal",)),
 }
+# Where a reader may draw the line: films of at least this extent are called sick.
+POINTS = (0.5, 1.0, 2.0)
+POINT_SOURCES = {
+    "COVID-QU-Ex Val, COVID-19 against Normal": (
+        "covid_qu_ex",
+        ("COVID-19",),
+        ("Normal",),
+    ),
+    "NIH, RSNA's readers": ("nih_rsna", _NIH_SICK, _NIH_NOT),
+    "NIH, text label": (
+        "nih_rsna",
+        ("NIH text label: Pneumonia",),
+        ("NIH text label: No_findings",),
+    ),
+    "TB set": ("tb", ("tuberculosis",), ("normal",)),
+    "children": ("kermany_lungs", ("bacterial pneumonia",), ("normal",)),
+}
 OUTLINES = {
     "COVID-QU-Ex Val, infection Dice over lesions": _dice(
         "infection_dice", "covid_qu_ex", lesions=True
@@ -262,6 +282,49 @@ def _table(title, lines, sets):
             + ".",
         ]
     return "\n".join([*rows, ""])
+
+
+def _points(sets):
+    """Sensitivity and specificity of the extent at a few places to draw the line."""
+    heads = [f"{name}, extent >= {level:g}" for name in sets for level in POINTS]
+    rows = [
+        "## Operating points\n",
+        "Share of sick films at or above an extent, and of healthy ones below it.",
+        "Films that the guard does not score are left out. A line that serves one",
+        "source does not serve the next.\n",
+        "| source (sick, healthy films scored by `xray`) | " + " | ".join(heads) + " |",
+        "|---|" + "---|" * len(heads),
+    ]
+    for title, (source, *findings) in POINT_SOURCES.items():
+        cells, counts = [], None
+        for films in sets.values():
+            extents = [
+                films.where(source, finding=finding).numbers("extent")
+                for finding in findings
+            ]
+            sick, healthy = (values[~np.isnan(values)] for values in extents)
+            counts = counts or (len(sick), len(healthy))
+            cells += [
+                f"{(sick >= level).mean():.2f} / {(healthy < level).mean():.2f}"
+                for level in POINTS
+            ]
+        rows.append(f"| {title} ({counts[0]}, {counts[1]}) | {' | '.join(cells)} |")
+    return "\n".join([*rows, ""])
+
+
+def _copies():
+    """What `copies` found, in words."""
+    path = RESULTS / "copies.json"
+    found = json.loads(path.read_text("utf-8"))
+    pairs = found["pairs"]
+    named = "; ".join(f"`{test}` and `{learnt}`" for test, learnt in pairs)
+    return (
+        f"**Copies.** {found['tested']:,} test films were held against "
+        f"{found['learnt']:,} that the networks learnt from, by digest and by "
+        "`covseg_tf.data`'s fingerprint (256 hash bits, correlation of thumbnails; "
+        f"`python -m benchmarks.hospitals copies`): {len(pairs)} pairs"
+        + (f": {named}.\n" if pairs else ".\n")
+    )
 
 
 def _cell(value, left_out):
