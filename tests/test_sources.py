@@ -415,6 +415,8 @@ def test_series_are_sorted_by_place(tmp_path):
     assert volume.notes == ()
     places = [float(d.ImagePositionPatient[2]) for d in volume.dicom]
     assert places == [0, 2.5, 5, 7.5]
+    with pytest.raises(ValueError, match=r"left out: 1 \(1 scouts of CT, not scored"):
+        find_sources([tmp_path / "CT" / "scout.dcm"])
 
 
 def test_series_in_an_archive_and_two_in_a_folder(tmp_path):

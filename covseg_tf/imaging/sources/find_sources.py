@@ -87,7 +87,7 @@ def find_sources(
 
 
 def left_out_text(left_out: Mapping[str, int]) -> str:
-    """Returns what was left out in words, `"left out: 3 (2 no images, 1 scouts)"`.
+    """Returns what was left out in words, `"left out: 2 (2 no images)"`.
 
     Args:
         left_out: From `find_sources`, not empty.
@@ -177,7 +177,7 @@ def _dicom_sources(entry, correct, series, left_out):
         key = tuple(text_of(header, name) for name in names)
         scout = is_ct and is_scout(header)
     if scout:
-        left_out["scouts"] += 1
+        left_out["scouts of CT, not scored"] += 1
     elif modality in _NO_IMAGES:
         left_out[f"DICOM objects without an image ({modality})"] += 1
     elif is_ct and key[-1]:
